@@ -1,0 +1,29 @@
+"""Upload sessions that nobody comes back to: closed, and their bytes dropped."""
+
+from __future__ import annotations
+
+import time
+
+from cas import BlobStore
+from catalog.metadata import uploads
+from database import Database
+
+
+async def expire_uploads(database: Database, store: BlobStore, age: int) -> int:
+    """Close sessions whose last byte came more than *age* seconds ago; return how many.
+
+    Bytes that are staged without a session, as a request leaves them that was cut off by a crash, go as well.
+    """
+    before = int(time.time()) - age
+    touched = {staged.upload: staged.modified async for staged in store.uploads() if staged.modified >= before}
+    expired = 0
+    for upload in await uploads.started_before(database, before):
+        if upload not in touched:
+            await database.write(lambda tx, upload=upload: uploads.end(tx, upload))  # type: ignore[misc]
+            await store.discard(upload)
+            expired += 1
+    async for staged in store.uploads():
+        if staged.modified < before and not await uploads.exists(database, staged.upload):
+            await store.discard(staged.upload)
+            expired += 1
+    return expired

@@ -1,0 +1,128 @@
+"""The catalog's tables.
+
+    repositories ─┬─ links ────────────── blobs          what may be read in a repository, and what is stored
+                  ├─ manifests ─┬─ manifest_references   a manifest's blobs and children
+                  │             └─ tags ─ tag_history    names that move
+                  └─ pulls                               how often, by day
+    uploads                                              sessions; their bytes are in the store
+
+A repository's rows go with it. A blob's row goes last, after its bytes (`catalog.garbage`). A tag's history outlives
+the tag, not the repository.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, Text
+
+from database import metadata
+
+#: Names compare by their bytes on both engines: the protocol asks for ASCII order in lists.
+_Name = Text().with_variant(Text(collation="C"), "postgresql")
+_Counted = BigInteger().with_variant(Integer, "sqlite")
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", _Name, nullable=False, unique=True),
+    Column("namespace", _Name, ForeignKey("namespaces.name"), nullable=False),
+    Column("public", Integer, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("created", BigInteger, nullable=False),
+    Index("ix_repositories_namespace", "namespace"),
+)
+
+#: *state* is ``live``, ``condemned`` (nothing links it; *changed* says since when) or ``deleting`` (its bytes are being
+#: removed; nobody may link it).
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", _Name, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Index("ix_blobs_state_changed", "state", "changed"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("repository_id", Text, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", _Name, ForeignKey("blobs.digest"), primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Index("ix_links_digest", "digest"),
+)
+
+#: *artifact_type* and *annotations* (a JSON object) are what the referrers list tells of the manifest.
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("repository_id", Text, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", _Name, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("artifact_type", Text),
+    Column("subject", _Name),
+    Column("annotations", Text),
+    Column("pushed", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("ix_manifests_repository_id_subject", "repository_id", "subject"),
+)
+
+manifest_references = Table(
+    "manifest_references",
+    metadata,
+    Column("repository_id", Text, primary_key=True),
+    Column("parent", _Name, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("child", _Name, primary_key=True),
+    ForeignKeyConstraint(
+        ["repository_id", "parent"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
+    ),
+    Index("ix_manifest_references_repository_id_child", "repository_id", "child"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("repository_id", Text, primary_key=True),
+    Column("name", _Name, primary_key=True),
+    Column("digest", _Name, nullable=False),
+    Column("moved", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["repository_id", "digest"], ["manifests.repository_id", "manifests.digest"], ondelete="CASCADE"
+    ),
+    Index("ix_tags_repository_id_digest", "repository_id", "digest"),
+)
+
+#: Each move of a tag; *digest* is empty where it was removed. *subject* is who did it, as the token named them.
+tag_history = Table(
+    "tag_history",
+    metadata,
+    Column("sequence", _Counted, primary_key=True, autoincrement=True),
+    Column("repository_id", Text, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("name", _Name, nullable=False),
+    Column("digest", _Name),
+    Column("at", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Index("ix_tag_history_repository_id_name_sequence", "repository_id", "name", "sequence"),
+)
+
+#: An upload session. It names its repository by name: the repository may come to be only when the upload ends.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("repository", _Name, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("started", BigInteger, nullable=False),
+    Index("ix_uploads_started", "started"),
+)
+
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("repository_id", Text, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("pulls", BigInteger, nullable=False),
+)

@@ -1,0 +1,133 @@
+"""Lists: tags, referrers, and the repositories of the registry.
+
+Pages follow one another by ``Link: <…>; rel="next"``; ``last`` need not exist, and the order is ASCII's.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from cas import Digest, Tag
+from cas.manifest import OCI_INDEX
+from catalog import metadata
+from catalog.errors import ManifestUnknown
+from catalog.registry.call import Call
+from catalog.registry.errors import RegistryError
+from catalog.registry.messages import Headers, Response
+
+_DEFAULT_CATALOG_PAGE = 100
+
+
+async def tags(call: Call) -> Response:
+    """`GET /v2/<name>/tags/list` (end-8): a page larger than the limit is cut to it."""
+    most = call.registry.limits.tags
+    asked = _page_size(call)
+    size = most if asked is None else min(asked, most)
+    last = call.request.parameter("last") or ""
+    names = await metadata.tags.names_after(call.registry.database, call.name, last, size + 1) if size else []
+    if not names:
+        await metadata.repositories.find(call.registry.database, call.name)
+    page, more = names[:size], len(names) > size
+    following = _next(f"/v2/{call.spelled}/tags/list", n=size, last=page[-1]) if more else []
+    return _json({"name": call.spelled, "tags": page}, following)
+
+
+async def catalog(call: Call) -> Response:
+    """`GET /v2/_catalog`: the repositories that this caller may pull from, as the hub sees it."""
+    most = call.registry.limits.repositories
+    asked = _page_size(call)
+    size = min(_DEFAULT_CATALOG_PAGE, most) if asked is None else asked
+    if size > most:
+        raise RegistryError(400, "PAGINATION_NUMBER_INVALID", f"n must be at most {most}", {"n": size})
+    caller = await call.registry.access.caller_of(call.grant)
+    visible = await call.registry.access.visible(caller)
+    last = call.request.parameter("last") or ""
+    namespace = call.registry.default_namespace
+    names = (
+        await metadata.repositories.names_after(call.registry.database, visible, namespace, last, size + 1)
+        if size
+        else []
+    )
+    page, more = names[:size], len(names) > size
+    following = _next("/v2/_catalog", n=size, last=page[-1]) if more else []
+    return _json({"repositories": page}, following)
+
+
+async def referrers(call: Call) -> Response:
+    """`GET /v2/<name>/referrers/<digest>` (end-12): an index of what has that subject; never a 404.
+
+    What clients of registries without this list keep under the tag ``sha256-<hex>`` is listed as well.
+    """
+    subject = Digest.parse(call.argument)
+    wanted = call.request.parameter("artifactType")
+    last = call.request.parameter("last") or ""
+    most = call.registry.limits.referrers
+    rows = await metadata.manifests.referrers(call.registry.database, call.name, subject, last, most + 1)
+    page, more = rows[:most], len(rows) > most
+    listed: list[dict[str, Any]] = [
+        {
+            "mediaType": row.media_type,
+            "digest": row.digest,
+            "size": row.size,
+            **({"artifactType": row.artifact_type} if row.artifact_type else {}),
+            **({"annotations": json.loads(row.annotations)} if row.annotations else {}),
+        }
+        for row in page
+    ]
+    if not more:
+        known = {row.digest for row in page}
+        listed += [found for found in await _fallback(call, subject) if found["digest"] not in known]
+    headers: Headers = []
+    if wanted is not None:
+        listed = [found for found in listed if found.get("artifactType") == wanted]
+        headers.append((b"oci-filters-applied", b"artifactType"))
+    if more:
+        following = {"last": page[-1].digest} | ({} if wanted is None else {"artifactType": wanted})
+        headers += _next(f"/v2/{call.spelled}/referrers/{subject}", **following)
+    body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+    return _json(body, headers, OCI_INDEX)
+
+
+async def _fallback(call: Call, subject: Digest) -> list[dict[str, Any]]:
+    """Return the descriptors of the index under the subject's fallback tag that are manifests of this repository."""
+    if subject.algorithm != "sha256":
+        return []
+    try:
+        found = await metadata.manifests.get(call.registry.database, call.name, Tag(f"sha256-{subject.hex}"))
+    except ManifestUnknown:
+        return []
+    if found.media_type != OCI_INDEX:
+        return []
+    listed: list[dict[str, Any]] = json.loads(found.content).get("manifests", [])
+    return [descriptor for descriptor in listed if await _is_here(call, descriptor["digest"])]
+
+
+async def _is_here(call: Call, digest: str) -> bool:
+    try:
+        await metadata.manifests.stat(call.registry.database, call.name, Digest.parse(digest))
+    except ManifestUnknown:
+        return False
+    return True
+
+
+def _page_size(call: Call) -> int | None:
+    text = call.request.parameter("n")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise RegistryError(400, "PAGINATION_NUMBER_INVALID", "n must be a whole number, 0 or more", {"n": text[:80]})
+    return int(text)
+
+
+def _next(path: str, **query: object) -> Headers:
+    return [(b"link", f'<{path}?{urlencode(query)}>; rel="next"'.encode())]
+
+
+def _json(value: object, headers: Headers, content_type: str = "application/json") -> Response:
+    body = msgspec.json.encode(value)
+    fixed: Headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
+    return Response(200, fixed + headers, body)

@@ -1,0 +1,81 @@
+"""What docker and podman still ask of the first protocol: ``/v1/_ping`` and ``/v1/search``.
+
+podman asks ``/v1/search`` without credentials, and takes any 200, even an empty one, as the end of its search; on
+another status it goes on to ``/v2/_catalog`` with them. So an anonymous search that finds nothing is an error.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from auth.errors import BadCredentials, Throttled
+from catalog import metadata
+from catalog.registry.call import Registry
+from catalog.registry.errors import RegistryError, answer
+from catalog.registry.messages import Headers, Request, Response
+
+_MOST = 100
+_DEFAULT = 25
+
+
+async def respond(registry: Registry, request: Request) -> Response:
+    """Answer a request under ``/v1/``."""
+    if request.path == "/v1/_ping":
+        return _json({"standalone": True}, [(b"x-docker-registry-standalone", b"true")])
+    if request.path == "/v1/search":
+        if request.method not in ("GET", "HEAD"):
+            return answer(405, "UNSUPPORTED", f"{request.method} is not served here", None, [(b"allow", b"GET, HEAD")])
+        return await _search(registry, request)
+    return answer(404, "NOT_FOUND", "the registry has no such route")
+
+
+async def _search(registry: Registry, request: Request) -> Response:
+    text = request.parameter("q") or ""
+    size = min(max(_number(request, "n", _DEFAULT), 1), _MOST)
+    page = max(_number(request, "page", 1), 1)
+    try:
+        caller = await registry.sign_in.caller(request.header(b"authorization"))
+    except BadCredentials:
+        return answer(401, "UNAUTHORIZED", "the credentials are wrong")
+    except Throttled as error:
+        retry: Headers = [(b"retry-after", b"%d" % error.retry_after)]
+        return answer(429, "TOOMANYREQUESTS", "too many attempts with wrong credentials", None, retry)
+    visible = await registry.access.visible(caller)
+    found = await metadata.repositories.search(registry.database, visible, text, (page - 1) * size, size)
+    if caller.anonymous and not found.total:
+        challenge: Headers = [(b"www-authenticate", b'Basic realm="portolan"')]
+        return answer(401, "UNAUTHORIZED", "nothing that everybody may see matches: sign in", None, challenge)
+    return _json(
+        {
+            "query": text,
+            "num_results": found.total,
+            "num_pages": -(-found.total // size),
+            "page": page,
+            "page_size": size,
+            "results": [
+                {
+                    "name": repository.name.short(registry.default_namespace),
+                    "description": repository.description,
+                    "star_count": 0,
+                    "is_official": repository.name.namespace == registry.default_namespace,
+                    "is_automated": False,
+                }
+                for repository in found.page
+            ],
+        }
+    )
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.parameter(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise RegistryError(400, "PAGINATION_NUMBER_INVALID", f"{name} must be a whole number", {name: text[:80]})
+    return int(text)
+
+
+def _json(value: object, headers: Headers | None = None) -> Response:
+    body = msgspec.json.encode(value)
+    fixed: Headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    return Response(200, fixed + (headers or []), body)

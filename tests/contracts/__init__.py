@@ -1,0 +1,1 @@
+"""What several drivers of one protocol keep alike: suites that a driver's tests subclass."""
