@@ -92,7 +92,9 @@ class Access:
     async def granted(self, caller: Caller, scopes: Iterable[Scope]) -> list[access_tokens.Access]:
         """Return what *caller* gets of *scopes*: entries of an access claim, with the names as they were asked for.
 
-        ``*`` stands for all that the caller may do. Everybody may ask for lists; each sees their own.
+        ``*`` stands for all that the caller may do. A repository that was asked for and refused has an entry without
+        actions: so the registry can tell who must be challenged to ask from whom that would be pointless. Everybody
+        may ask for lists; each sees their own.
         """
         entries: list[access_tokens.Access] = []
         for scope in scopes:
@@ -107,7 +109,7 @@ class Access:
                 actions = scope.actions & {"*", "search"}
             else:
                 continue
-            if actions:
+            if actions or scope.type == "repository":
                 entries.append({"type": scope.type, "name": scope.name, "actions": sorted(actions)})
         return entries
 

@@ -150,7 +150,7 @@ class TokenEndpoint:
         if with_scope:
             answer["token_type"] = "Bearer"  # noqa: S105 - RFC 6749, section 5.1
             answer["scope"] = " ".join(
-                f"{entry['type']}:{entry['name']}:{','.join(entry['actions'])}" for entry in access
+                f"{entry['type']}:{entry['name']}:{','.join(entry['actions'])}" for entry in access if entry["actions"]
             )
         if wants_refresh and not caller.anonymous:
             if refresh_token is None:

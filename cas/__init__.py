@@ -1,7 +1,7 @@
 """Content by digest, and the OCI forms of it.
 
-It keeps bytes under the digest of what they are, and parses the names and manifests that point to them. It must not know
-of repositories' owners, people, tokens, HTTP or SQL.
+It keeps bytes under the digest of what they are, and parses the names and manifests that point to them. It must not
+know of repositories' owners, people, tokens, HTTP or SQL.
 """
 
 from cas.digest import ALGORITHMS, Digest

@@ -214,6 +214,12 @@ class MemoryReader:
         for place in range(start, stop, PIECE):
             yield self._content[place : min(place + PIECE, stop)]
 
+    def fileno(self) -> int | None:
+        return None
+
+    async def warm(self, start: int, stop: int) -> None:
+        pass
+
     async def aclose(self) -> None:
         self._content = b""
 

@@ -29,11 +29,12 @@ class RepositoryName:
         """Read a name, putting a single component into *default_namespace*.
 
         Raises:
-            InvalidRepositoryName: *text* does not follow the grammar, or is longer than 255 characters.
+            InvalidRepositoryName: *text* does not follow the grammar, or the whole name has more than 255 characters.
         """
-        if len(text) > _MAX_NAME or _NAME.fullmatch(text) is None:
+        whole = text if "/" in text else f"{default_namespace}/{text}"
+        if len(whole) > _MAX_NAME or _NAME.fullmatch(text) is None:
             raise InvalidRepositoryName(text)
-        return cls(text if "/" in text else f"{default_namespace}/{text}")
+        return cls(whole)
 
     @property
     def namespace(self) -> str:

@@ -46,6 +46,21 @@ class FileReader:
                 ahead = self._read_ahead(start, stop)
             yield piece
 
+    def fileno(self) -> int:
+        """See `BlobReader.fileno`."""
+        self._require_open()
+        return self._file
+
+    async def warm(self, start: int, stop: int) -> None:
+        """See `BlobReader.warm`. The kernel says at once whether it has the last byte; if not, a thread reads."""
+        while start < stop:
+            try:
+                os.preadv(self._file, [bytearray(1)], min(start + PIECE, stop) - 1, os.RWF_NOWAIT)
+                start = min(start + PIECE, stop)
+            except OSError:  # not in memory, or a file system that cannot say
+                piece = await finish(self._read_ahead(start, stop))
+                start += len(piece)
+
     def _require_open(self) -> None:
         if self._closed:
             raise ValueError("the blob is closed")

@@ -145,15 +145,18 @@ class Staging:
             finally:
                 # When the client has vanished, too, or the task is cancelled: what was received is kept.
                 if gathered or writing is not None:
-                    try:
-                        if writing is not None:
-                            await finish(writing)
-                    finally:
-                        try:
-                            await finish(self._threads.start(growing.close, gathered))
-                        finally:
-                            self._remember(upload, growing.running)
+                    await self._close(growing, writing, gathered)
             return size + growing.written
+
+    async def _close(self, growing: _GrowingFile, writing: Future[None] | None, gathered: list[bytes]) -> None:
+        try:
+            if writing is not None:
+                await finish(writing)
+        finally:
+            try:
+                await self._threads.run(growing.close, gathered)
+            finally:
+                self._remember(growing.upload, growing.running)
 
     def running(self, upload: UploadId) -> Running | None:
         """The hash of the upload's bytes, if all of them came through this process. Ask while having it exclusively."""
@@ -215,7 +218,7 @@ class _GrowingFile:
         #: What the upload's hash was before, and from `close` on is; None where that has to be computed from the file.
         self.running = staging.running(upload)
         self._staging = staging
-        self._upload = upload
+        self.upload = upload
         self._filesystem = staging.filesystem
         self._file: int | None = None
         self._hash: _Hash | None = None
@@ -238,7 +241,7 @@ class _GrowingFile:
         self._failed = False
 
     def _open(self) -> int:
-        file = self._staging.open(self._upload)
+        file = self._staging.open(self.upload)
         found = os.fstat(file)
         self._end = self._under_way = found.st_size
         if found.st_size == 0:

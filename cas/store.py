@@ -61,6 +61,12 @@ class BlobReader(Protocol):
     def pieces(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read bytes *start* to *stop* (exclusive, at most `size`) in pieces of at most `PIECE` bytes."""
 
+    def fileno(self) -> int | None:
+        """Return the descriptor of a file of this machine that holds the blob and nothing else; None without one."""
+
+    async def warm(self, start: int, stop: int) -> None:
+        """Return when bytes *start* to *stop* are in memory, for whoever sends them by `fileno`."""
+
     async def aclose(self) -> None: ...
 
     async def __aenter__(self) -> Self: ...

@@ -39,9 +39,12 @@ class Threads:
         def draw() -> list[T]:
             return list(islice(items, batch))
 
-        while drawn := await self.run(draw):
+        while True:
+            drawn = await self.run(draw)
             for item in drawn:
                 yield item
+            if len(drawn) < batch:
+                return
 
 
 async def finish(work: asyncio.Future[T]) -> T:

@@ -46,6 +46,11 @@ def head(directory: Path) -> str:
     return newest
 
 
+def history(directory: Path) -> frozenset[str]:
+    """Return all revisions in *directory*."""
+    return frozenset(each.revision for each in ScriptDirectory.from_config(_config(directory)).walk_revisions())
+
+
 async def current(url: str) -> str | None:
     """Return the revision that the database at *url* is at, None where it has no tables yet.
 
@@ -67,14 +72,13 @@ async def upgrade(url: str, directory: Path) -> tuple[str | None, str]:
         DatabaseUnavailable: it cannot be opened.
     """
     config = _config(directory)
-    script = ScriptDirectory.from_config(config)
 
     def run(connection: Connection) -> tuple[str | None, str]:
         before = MigrationContext.configure(connection).get_current_revision()
         newest = head(directory)
         if before == newest:
             return before, newest
-        if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
+        if before is not None and before not in history(directory):
             raise UnknownRevision(before)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -173,6 +173,7 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
                 service=settings.audience,
                 default_namespace=settings.default_namespace,
                 public_by_default=public,
+                sparse_manifests=settings.sparse_manifests == "accept",
                 limits=Limits(manifest=settings.manifest_limit, ranges=settings.range_limit),
             ),
             pages=Pages(people.set_up, origin.address, banner.first_push),

@@ -176,7 +176,7 @@ class _Exchange:
             self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), (b"x-request-id", self._id.encode())]}
         else:
-            self.sent += len(message.get("body", b""))
+            self.sent += message["count"] if "count" in message else len(message.get("body", b""))
         await self._send(message)
 
     async def fail(self, path: str, method: str) -> None:

@@ -29,7 +29,7 @@ _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 10.0
 #: Seconds after which a part counts as healthy, and its next death as the first.
 _HEALTHY = 30.0
-#: How often a part may die before it was ever ready.
+#: How often a part may end by itself before it was ever ready. Being killed does not count: that tells nothing of it.
 _ATTEMPTS = 3
 #: Exit status of a part that was told something impossible: starting it again would not help (as click has it).
 _MISTAKE = 2
@@ -138,9 +138,8 @@ class Supervisor:
         """Start *part* again and again until the end has come."""
         loop = asyncio.get_running_loop()
         wait = _FIRST_WAIT
-        attempts = 0
+        failures = 0
         while not self._stop.is_set():
-            attempts += 1
             started = loop.time()
             try:
                 process, tether = await self._start(part)
@@ -157,7 +156,8 @@ class Supervisor:
                 if self._stop.is_set():
                     return
                 log.error("a part died", name=part.name, process=process.pid, status=status)
-                if part.name not in self._ever_ready and (attempts >= _ATTEMPTS or status == _MISTAKE):
+                failures += status >= 0
+                if part.name not in self._ever_ready and (failures >= _ATTEMPTS or status == _MISTAKE):
                     log.error("a part cannot be started", name=part.name)
                     self._give_up(status if status == _MISTAKE else 1)
                     return

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from portolan import app, logs
+from portolan.allocator import keep_pieces
 from portolan.listeners import BACKLOG
 from portolan.settings import Settings, SettingsError
 from portolan.tether import Tether
+from portolan.zero_copy import ZeroCopyConnection
 
 log = logs.get_logger()
 
@@ -43,6 +44,7 @@ async def run(
         DatabaseError: the database cannot be used.
     """
     check_tls(settings)
+    keep_pieces()
     async with app.services(settings, shares_figures=tether is not None) as services:
         started = asyncio.Event()
         servers = [_Server(_config(settings, app.application(services)), started.set)]
@@ -123,7 +125,7 @@ class _Server(uvicorn.Server):
         self._on_started()
 
 
-class Connection(HttpToolsProtocol):
+class Connection(ZeroCopyConnection):
     """uvicorn's connection, with two limits that it lacks: on the size of headers, and on the wait for the first."""
 
     _asked = False

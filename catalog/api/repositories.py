@@ -12,6 +12,7 @@ from starlette.routing import Route
 from auth.access import Access
 from auth.callers import Caller
 from auth.errors import BadCredentials, Throttled
+from auth.forms import address_of
 from auth.sign_in import SignIn
 from cas import InvalidRepositoryName, RepositoryName
 from catalog.api.problems import problem
@@ -50,7 +51,7 @@ class _Endpoint:
 
     async def __call__(self, request: Request) -> Response:
         try:
-            caller = await self._sign_in.caller(request.headers.get("authorization"))
+            caller = await self._sign_in.caller(request.headers.get("authorization"), address_of(request))
             name = RepositoryName.parse(request.path_params["name"], self._default_namespace)
             actions = await self._access.actions(caller, name)
             if "pull" not in actions and "*" not in actions:

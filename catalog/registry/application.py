@@ -9,7 +9,7 @@ from auth.errors import InvalidToken
 from auth.grants import Grant
 from cas import RepositoryName
 from catalog.registry import blobs, lists, manifests, uploads, version_1
-from catalog.registry.call import Call, Registry
+from catalog.registry.call import Call, Registry, ScopeMissing
 from catalog.registry.errors import answer, phrased
 from catalog.registry.messages import Headers, Receive, Request, Response, Scope, Send
 from catalog.registry.routes import ROUTES, Match, match
@@ -57,7 +57,7 @@ class RegistryApplication:
         """Answer one request (ASGI, HTTP only)."""
         request = Request(scope, receive)
         response = await self._respond(request, scope)
-        await response.send(send, head_only=request.method == "HEAD")
+        await response.send(scope, send)
 
     async def _respond(self, request: Request, scope: Scope) -> Response:
         try:
@@ -84,7 +84,10 @@ class RegistryApplication:
         if grant is None or not _may(grant, action, name):
             return self._challenge(scope, found, action, refusal if grant is None else "insufficient_scope")
         call = Call(self._registry, request, grant, name, found.name, found.argument)
-        return await HANDLERS[found.route][request.method](call)
+        try:
+            return await HANDLERS[found.route][request.method](call)
+        except ScopeMissing as missing:
+            return self._challenge(scope, found, action, "insufficient_scope", missing.repository)
 
     async def _authenticate(self, request: Request) -> tuple[Grant | None, str | None]:
         """Return what the request's token grants, or why it has none (None: it brought none)."""
@@ -99,7 +102,9 @@ class RegistryApplication:
         except InvalidToken:
             return None, "invalid_token"
 
-    def _challenge(self, scope: Scope, found: Match, action: str, refusal: str | None) -> Response:
+    def _challenge(
+        self, scope: Scope, found: Match, action: str, refusal: str | None, also_pull: str | None = None
+    ) -> Response:
         """Answer 401 with what to ask the token endpoint for: the same for what is forbidden and what is absent."""
         said = [f'Bearer realm="{self._registry.realm(scope)}"', f'service="{self._registry.service}"']
         detail: list[dict[str, Any]] | None = None
@@ -107,7 +112,8 @@ class RegistryApplication:
             said.append('scope="registry:catalog:*"')
             detail = [{"Type": "registry", "Class": "", "Name": "catalog", "Action": "*"}]
         elif found.name:
-            said.append(f'scope="repository:{found.name}:{_SCOPES[action]}"')
+            also = "" if also_pull is None else f" repository:{also_pull}:pull"
+            said.append(f'scope="repository:{found.name}:{_SCOPES[action]}{also}"')
             detail = [
                 {"Type": "repository", "Class": "", "Name": found.name, "Action": each}
                 for each in _SCOPES[action].split(",")

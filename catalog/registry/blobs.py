@@ -5,7 +5,7 @@ from __future__ import annotations
 from cas import BlobReader, Digest
 from catalog.registry.call import Call
 from catalog.registry.errors import RegistryError
-from catalog.registry.messages import Headers, Response
+from catalog.registry.messages import Headers, Response, Span
 from catalog.registry.ranges import ByteRange, Multipart, Unsatisfiable, parse_ranges
 
 _TYPE = "application/octet-stream"
@@ -51,7 +51,7 @@ async def get(call: Call) -> Response:
 def _answer(reader: BlobReader, digest: Digest, ranges: list[ByteRange] | None) -> Response:
     if ranges is None:
         headers = [*_FIXED, (b"content-length", b"%d" % reader.size), *_naming(digest)]
-        return Response(200, headers, pieces=reader.pieces(0, reader.size), close=reader.aclose)
+        return Response(200, headers, span=Span(reader, 0, reader.size), close=reader.aclose)
     if len(ranges) == 1:
         start, stop = ranges[0]
         headers = [
@@ -60,7 +60,7 @@ def _answer(reader: BlobReader, digest: Digest, ranges: list[ByteRange] | None) 
             (b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, reader.size)),
             *_naming(digest),
         ]
-        return Response(206, headers, pieces=reader.pieces(start, stop), close=reader.aclose)
+        return Response(206, headers, span=Span(reader, start, stop), close=reader.aclose)
     several = Multipart(reader, ranges, _TYPE)
     headers = [*_FIXED[1:], *several.headers, *_naming(digest)]
     return Response(206, headers, pieces=several.pieces(), close=reader.aclose)

@@ -48,6 +48,14 @@ class Registry:
     limits: Limits = field(default_factory=Limits)
 
 
+class ScopeMissing(Exception):
+    """Nobody asked the hub yet for a token to pull from *repository* (as the client spelled it)."""
+
+    def __init__(self, repository: str) -> None:
+        super().__init__(repository)
+        self.repository = repository
+
+
 @dataclass(slots=True)
 class Call:
     """A request that was matched, parsed and authorised: handlers get nothing else.

@@ -7,15 +7,24 @@ the registry reads the scope itself. Everything else of the site is ordinary Sta
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
+
+from cas import BlobReader
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+#: The ASGI extension by which the kernel sends a file (ASGI specification, "Zero Copy Send").
+_ZERO_COPY = "http.response.zerocopysend"
+#: Spans up to this many bytes are copied: one write then takes them together with the headers.
+_COPY = 64 * 1024
+#: Bytes that the kernel is asked to send at a time.
+_WINDOW = 4 * 1024 * 1024
 
 #: Pairs of lower-case name and value, in bytes.
 Headers = list[tuple[bytes, bytes]]
@@ -56,6 +65,12 @@ class Request:
         return next((value for key, value in self.query() if key == name), None)
 
     @property
+    def address(self) -> str:
+        """Where the request comes from, empty where the server cannot tell."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    @property
     def content_length(self) -> int | None:
         """The body's length in bytes as the client announced it, None when it did not."""
         value = self.headers.get(b"content-length")
@@ -93,35 +108,68 @@ class Request:
         return bytes(gathered)
 
 
-class Response:
-    """What goes back: a status, headers, and a body in memory or in pieces that are read while it is sent."""
+class Span(NamedTuple):
+    """Bytes *start* to *stop* of an open blob."""
 
-    __slots__ = ("body", "close", "headers", "pieces", "status")
+    blob: BlobReader
+    start: int
+    stop: int
+
+
+class Response:
+    """What goes back: a status, headers, and a body in memory, in a blob, or in pieces made while it is sent."""
+
+    __slots__ = ("body", "close", "headers", "pieces", "span", "status")
 
     def __init__(
         self,
         status: int,
         headers: Headers | None = None,
         body: bytes = b"",
+        *,
+        span: Span | None = None,
         pieces: AsyncIterator[bytes] | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.status = status
         self.headers = headers if headers is not None else []
         self.body = body
+        self.span = span
         self.pieces = pieces
         self.close = close
 
-    async def send(self, send: Send, *, head_only: bool = False) -> None:
+    async def send(self, scope: Scope, send: Send) -> None:
         """Send it; to a HEAD everything but the body."""
         try:
             await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-            if self.pieces is None or head_only:
-                await send({"type": "http.response.body", "body": b"" if head_only else self.body})
-                return
-            async for piece in self.pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+            elif self.span is not None:
+                await _send_span(self.span, scope, send)
+            elif self.pieces is not None:
+                await _send_pieces(self.pieces, send)
+            else:
+                await send({"type": "http.response.body", "body": self.body})
         finally:
             if self.close is not None:
                 await self.close()
+
+
+async def _send_span(span: Span, scope: Scope, send: Send) -> None:
+    """Send a span of a blob, leaving the copying to the kernel where the server offers that and it pays."""
+    blob, start, stop = span
+    if stop - start <= _COPY or _ZERO_COPY not in scope.get("extensions", ()) or blob.fileno() is None:
+        await _send_pieces(blob.pieces(start, stop), send)
+        return
+    while start < stop:
+        count = min(_WINDOW, stop - start)
+        await blob.warm(start, start + count)
+        more = start + count < stop
+        await send({"type": _ZERO_COPY, "file": blob, "offset": start, "count": count, "more_body": more})
+        start += count
+
+
+async def _send_pieces(pieces: AsyncIterator[bytes], send: Send) -> None:
+    async for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

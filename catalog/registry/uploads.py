@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator
 
 from cas import Digest, InvalidRepositoryName, OffsetMismatch, RepositoryName, UploadId
-from catalog.registry.call import Call
+from catalog.registry.call import Call, ScopeMissing
 from catalog.registry.errors import RegistryError
 from catalog.registry.messages import Headers, Response
 
@@ -37,7 +37,14 @@ async def begin(call: Call) -> Response:
 
 
 async def _mount(call: Call, digest: Digest) -> bool:
-    """Try to take the blob from where the caller may read it; that it cannot be done is no error, but a session."""
+    """Try to take the blob from where the caller may read it; that it cannot be done is no error, but a session.
+
+    A token tells what was asked for and refused by an entry without actions: whoever never asked is challenged to, as
+    is usual, and whoever was refused uploads the bytes instead.
+
+    Raises:
+        ScopeMissing: the token says nothing of the repository to mount from.
+    """
     source = call.request.parameter("from")
     if source is None:
         readable = json.dumps([name for name, actions in call.grant.access.items() if actions & {"pull", "*"}])
@@ -46,6 +53,8 @@ async def _mount(call: Call, digest: Digest) -> bool:
         name = RepositoryName.parse(source, call.registry.default_namespace)
     except InvalidRepositoryName:
         return False
+    if not call.grant.mentions(name):
+        raise ScopeMissing(source)
     return call.grant.may("pull", name) and await call.registry.content.mount(call.name, digest, name)
 
 

@@ -34,7 +34,7 @@ async def _search(registry: Registry, request: Request) -> Response:
     size = min(max(_number(request, "n", _DEFAULT), 1), _MOST)
     page = max(_number(request, "page", 1), 1)
     try:
-        caller = await registry.sign_in.caller(request.header(b"authorization"))
+        caller = await registry.sign_in.caller(request.header(b"authorization"), request.address)
     except BadCredentials:
         return answer(401, "UNAUTHORIZED", "the credentials are wrong")
     except Throttled as error:

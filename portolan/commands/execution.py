@@ -13,7 +13,8 @@ import click
 
 from auth.tokens import Tokens
 from catalog.repositories import Repositories
-from portolan import app, first_steps, logs
+from database.connect import is_sqlite, sqlite_path
+from portolan import app, logs
 from portolan.command import Failure, read_settings
 from portolan.errors import FORESEEN, phrased
 from portolan.settings import Settings, SettingsError
@@ -64,10 +65,21 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation() -> AsyncIterator[Installation]:
-    """Open the installation that the settings name, bringing its database up to date first."""
+async def installation(*, make: bool = False) -> AsyncIterator[Installation]:
+    """Open the installation that the settings name, bringing its database up to date first.
+
+    Raises:
+        Failure: there is none, and it is not to be made: in a wrong directory nothing is begun by accident.
+    """
     settings = read_settings()
     logs.configure(settings.log_format, "warning", "command")
+    if not make and is_sqlite(settings.database) and not sqlite_path(settings.database).exists():
+        raise Failure(
+            f"there is no installation in {settings.data}: go to its directory, name another with PORTOLAN_DATA or"
+            " --config, or begin one with `portolan serve` or `portolan user add`"
+        )
+    from portolan import first_steps  # brings Alembic along, which the processes that serve do without
+
     await first_steps.take(settings, with_link=False)
     async with app.foundations(settings) as opened:
         repositories = Repositories(opened.database)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from auth.names import PersonName
+from auth.people import Person
 from portolan.command import config_option
 from portolan.commands.execution import installation, run
 from portolan.commands.output import json_option, show, show_json, when
@@ -27,7 +28,7 @@ def add(name: str, administrator: bool, from_stdin: bool) -> None:
     """Add a person and the namespace of the same name."""
 
     async def work() -> None:
-        async with installation() as here:
+        async with installation(make=True) as here:
             PersonName.choose(name, here.settings.default_namespace)
             password = read_password(f"Password for {name}", from_stdin=from_stdin, twice=True)
             await here.hub.people.add(name, password, administrator=administrator)
@@ -44,8 +45,8 @@ def list_(as_json: bool) -> None:
 
     async def work() -> None:
         async with installation() as here:
-            found = []
-            while page := await here.hub.people.list(found[-1].name if found else ""):
+            found: list[Person] = []
+            while page := await here.hub.people.everybody(found[-1].name if found else ""):
                 found += page
         if as_json:
             show_json([asdict(person) for person in found])

@@ -58,8 +58,8 @@ class CountingHasher(PasswordHasher):
         self.checked = 0
 
     def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
-        self.checked += 1
-        return super().verify(hash, password)  # type: ignore[return-value]
+        self.checked += str(hash).startswith("$argon2id$")  # what is no hash costs no time
+        return super().verify(hash, password)
 
 
 @dataclass
@@ -154,6 +154,11 @@ async def open_hub(database: Database) -> tuple[Hub, Passwords]:
         set_up=SetUp(database, fingerprints, passwords, clock=clock),
         site=Starlette(routes=[*auth.token_endpoint.routes(endpoint), *auth.api.routes(api)]),
     ), passwords
+
+
+def allowed(grant: Grant) -> dict[str, frozenset[str]]:
+    """Return what a token allows, without what it was asked for in vain."""
+    return {name: actions for name, actions in grant.access.items() if actions}
 
 
 @dataclass(frozen=True)

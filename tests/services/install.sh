@@ -6,20 +6,21 @@ set -u
 
 PACKAGES=(
   skopeo podman buildah        # clients of the registry; buildah and podman also build and run docker/Dockerfile
-  podman-compose               # reads docker/compose.yaml
+  podman-compose netavark aardvark-dns  # start docker/compose.yaml, with a network of its own
   umoci jq                     # look into image layouts
   postgresql                   # the database of an installation with several nodes
   debootstrap                  # makes the base image that docker/Dockerfile is built on where none can be pulled
   chromium                     # shows the pages to the tests of them
   curl ca-certificates
 )
-# package of the program @ the module that it is in and its exact version
+# the program's package, the module that it is in, its exact version, and its name where that is not the package's
 PROGRAMS=(
   "github.com/google/go-containerregistry/cmd/crane github.com/google/go-containerregistry v0.22.1"
   "oras.land/oras/cmd/oras oras.land/oras v1.3.6"
   "github.com/regclient/regclient/cmd/regctl github.com/regclient/regclient v0.11.7"
   "github.com/distribution/distribution/v3/cmd/registry github.com/distribution/distribution/v3 v3.1.2"
   "github.com/opencontainers/distribution-spec/conformance github.com/opencontainers/distribution-spec/conformance v0.0.0-20260831232431-97274622c111"
+  "github.com/compose-spec/compose-go/v2/cmd github.com/compose-spec/compose-go/v2 v2.16.2 compose-spec"
 )
 TRIES=3
 
@@ -70,19 +71,29 @@ is_installed() { # file, module, version
 }
 
 missing_programs() {
-  local folder line package module version
+  local folder line package module version name
   folder=$(go_folder)
   for line in "${PROGRAMS[@]}"; do
-    read -r package module version <<<"$line"
-    is_installed "$folder/${package##*/}" "$module" "$version" || echo "$package@$version"
+    read -r package module version name <<<"$line"
+    name=${name:-${package##*/}}
+    is_installed "$folder/$name" "$module" "$version" || echo "$package@$version:$name"
   done
 }
 
-install_programs() { # package@version …
-  local program
+install_programs() { # package@version:name …
+  local folder program package made
+  folder=$(go_folder)
+  mkdir -p "$folder" || return 1
   for program in "$@"; do
-    echo "go install $program"
-    patiently go install "$program" || return 1
+    package=${program%:*}
+    echo "go install $package"
+    # Made apart and then moved, because Go would name it after the last part of its package.
+    made=$(mktemp -d) || return 1
+    if ! GOBIN=$made patiently go install "$package" || ! mv -f "$made"/* "$folder/${program##*:}"; then
+      rm -rf "$made"
+      return 1
+    fi
+    rmdir "$made"
   done
 }
 

@@ -6,12 +6,9 @@ import base64
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from tests.services.processes import descendants, end, free_port, is_alive, last_lines, wait_until
+from tests.services.web import answers, get
 
 #: Every service that runs now, so that the report of a failed test can show what they wrote (`tests/conftest.py`).
 running: set[Portolan] = set()
@@ -125,10 +123,7 @@ class Portolan:
 
     def is_ready(self) -> bool:
         """Ask ``/readyz`` once."""
-        try:
-            return self.status("/readyz")[0] == 200
-        except OSError:
-            return False
+        return answers(self.url + "/readyz", authority=self._authority)
 
     def status(self, path: str) -> tuple[int, bytes]:
         """GET *path* without signing in; return the status and the body.
@@ -136,18 +131,8 @@ class Portolan:
         Raises:
             OSError: nobody answered.
         """
-        # Whatever proxy the machine has is not asked for its own loopback.
-        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
-        if "PORTOLAN_TLS_CERTIFICATE" in self.settings:
-            trust = ssl.create_default_context(cafile=self.settings["PORTOLAN_TLS_CERTIFICATE"])
-            handlers.append(urllib.request.HTTPSHandler(context=trust))
-        opener = urllib.request.build_opener(*handlers)
-        try:
-            with opener.open(self.url + path, timeout=5) as answer:
-                return int(answer.status), bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
+        code, _, body = get(self.url + path, authority=self._authority)
+        return code, body
 
     def readiness(self) -> Any:
         """Read the JSON of ``/readyz``, whatever its status."""
@@ -234,6 +219,11 @@ class Portolan:
                 raise
         finally:
             self.kill()
+
+    @property
+    def _authority(self) -> str | None:
+        # A test's certificate signs itself.
+        return self.settings.get("PORTOLAN_TLS_CERTIFICATE")
 
     def _popen(self, *arguments: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C at the terminal reaches the tests, and they stop it.

@@ -6,8 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import asyncpg
@@ -16,15 +14,7 @@ import pytest
 from tests.services import Distribution, PostgreSQL, find, free_port, require, wait_until
 from tests.services.distribution import TokenAuthority
 from tests.services.processes import descendants, end, is_alive
-
-
-def get(url: str) -> tuple[int, dict[str, str]]:
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
-            return answer.status, dict(answer.headers)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, dict(error.headers)
+from tests.services.web import answers, get
 
 
 async def test_each_test_has_an_empty_database_of_its_own(postgresql_url: str) -> None:
@@ -81,7 +71,7 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 
 def test_distribution_answers(tmp_path: Path) -> None:
     with Distribution(tmp_path) as registry:
-        assert get(f"{registry.url}/v2/")[0] == 200
+        assert answers(f"{registry.url}/v2/")
     assert not registry.is_running()
 
 
@@ -94,7 +84,7 @@ def test_distribution_asks_for_tokens(tmp_path: Path) -> None:
     authority = TokenAuthority(keys, "http://127.0.0.1:1/token")
 
     with Distribution(tmp_path / "registry", authority=authority) as registry:
-        status, headers = get(f"{registry.url}/v2/")
+        status, headers, _ = get(f"{registry.url}/v2/")
 
     assert status == 401
     assert headers["Www-Authenticate"].startswith('Bearer realm="http://127.0.0.1:1/token",service="portolan"')

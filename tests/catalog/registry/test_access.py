@@ -186,6 +186,10 @@ async def test_forbids_mounting_from_a_repository_that_the_caller_may_not_pull(r
     async with running.client({"secret/app": EVERYTHING}) as owner:
         await push_blob(owner, "secret/app", CONTENT)
     async with running.client({NAME: EVERYTHING}) as client:
+        unasked = await client.post(f"/v2/{NAME}/blobs/uploads/", params={"mount": DIGEST.text, "from": "secret/app"})
+        assert unasked.status_code == 401
+        assert f'scope="repository:{NAME}:pull,push repository:secret/app:pull"' in unasked.headers["www-authenticate"]
+    async with running.client({NAME: EVERYTHING, "secret/app": (), "no/such": ()}) as client:
         query = {"mount": DIGEST.text, "from": "secret/app"}
         forbidden = await client.post(f"/v2/{NAME}/blobs/uploads/", params=query)
         absent = await client.post(f"/v2/{NAME}/blobs/uploads/", params=query | {"from": "no/such"})

@@ -55,10 +55,10 @@ async def test_several_ranges_come_as_parts(running: InProcess) -> None:
 async def test_a_range_beyond_the_end_says_how_long_the_blob_is(running: InProcess) -> None:
     async with running.client({NAME: EVERYTHING}) as client:
         digest = await push_blob(client, NAME, CONTENT)
-        answer = await client.get(f"/v2/{NAME}/blobs/{digest}", headers={"range": "bytes=256000-"})
-
-    assert answer.status_code == 416
-    assert answer.headers["content-range"] == "bytes */256000"
+        for header in ("bytes=256000-", "bytes=9-5", "bytes=-0"):
+            answer = await client.get(f"/v2/{NAME}/blobs/{digest}", headers={"range": header})
+            assert answer.status_code == 416
+            assert answer.headers["content-range"] == "bytes */256000"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,6 @@ async def test_a_range_beyond_the_end_says_how_long_the_blob_is(running: InProce
     [
         "bytes=" + ",".join(f"{n}-{n}" for n in range(101)),
         "bytes=0-255999,0-255999",
-        "bytes=9-5",
         "bytes=x-y",
         "items=0-1",
         "bytes=",
@@ -103,11 +102,10 @@ async def test_what_a_client_has_already_is_not_sent_again(running: InProcess) -
     assert stale.status_code == 200
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_blob_whose_stored_size_is_wrong_is_not_there_until_a_push_heals_it(
     running: InProcess, tmp_path: Path
 ) -> None:
-    if running.database.dialect != "sqlite":
-        pytest.skip("only files can be damaged by hand")
     content = os.urandom(50_000)
     async with running.client({NAME: EVERYTHING}) as client:
         digest = await push_blob(client, NAME, content)
