@@ -108,7 +108,11 @@ class SqliteDatabase:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_ONE_COMMIT))]
             if not batch:
                 return
-            outcomes = self._commit(batch)
+            try:
+                outcomes = self._commit(batch)
+            except Exception as error:  # noqa: BLE001 - this thread must outlive it: whoever waits is told
+                self._writes.rollback()
+                outcomes = [(None, error)] * len(batch)
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, BaseException | None]]] = {}
             for write, (result, error) in zip(batch, outcomes, strict=True):
                 by_loop.setdefault(write.loop, []).append((write.done, result, error))

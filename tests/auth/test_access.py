@@ -104,6 +104,7 @@ async def test_what_is_asked_is_cut_to_what_is_allowed(hub: Hub, cast: Cast) -> 
 async def test_who_was_disabled_is_nobody(hub: Hub, cast: Cast) -> None:
     grant = Grant(cast.root.id, 0, may_list=True)
     assert (await hub.access.caller_of(grant)).administrator
+    assert not (await hub.access.caller_of(grant)).may_manage_account
     await hub.people.set_administrator("alice", True)
     await hub.people.set_disabled("harbourmaster", True)
     assert await hub.access.caller_of(grant) == ANONYMOUS

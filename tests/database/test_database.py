@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Table, Text, bindparam, insert, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from database import (
     Conflict,
@@ -177,9 +180,6 @@ async def test_an_event_goes_with_its_change(database: Database) -> None:
 
 async def test_a_late_commit_is_not_skipped(postgresql_url: str) -> None:
     """On PostgreSQL a later sequence may be visible first; a reader must not pass the earlier one."""
-    import asyncpg
-    from sqlalchemy.ext.asyncio import create_async_engine
-
     engine = create_async_engine(postgresql_url.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
@@ -258,6 +258,35 @@ async def test_sqlite_many_writes_share_a_commit(tmp_path: Path) -> None:
     assert commits < 100
 
 
+async def test_sqlite_the_writer_outlives_a_fault_of_ours(tmp_path: Path) -> None:
+    faults = iter([True, False])
+
+    def committed() -> None:
+        if next(faults):
+            raise LookupError("a fault of ours")
+
+    path = tmp_path / "portolan.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE test_harbours (name TEXT PRIMARY KEY, depth INTEGER NOT NULL)")
+    connection.close()
+    database = SqliteDatabase(path, committed)
+    try:
+        with pytest.raises(LookupError):
+            await add(database, "Genoa", 1)
+        await add(database, "Pisa", 1)
+        assert await database.one(DEPTH, harbour="Pisa") == (1,)
+    finally:
+        await database.close()
+
+
+async def test_a_closed_database_takes_no_more_writes(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "portolan.db")
+    await database.close()
+
+    with pytest.raises(DatabaseUnavailable):
+        await add(database, "Genoa", 1)
+
+
 async def test_sqlite_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
     path = tmp_path / "portolan.db"
     connection = sqlite3.connect(path)
@@ -277,8 +306,6 @@ async def test_sqlite_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
 
 
 def test_ids_are_uuids_of_version_7_in_the_order_of_time() -> None:
-    import uuid
-
     first, second = new_id(), new_id()
 
     assert uuid.UUID(first).version == 7

@@ -106,6 +106,12 @@ def each_that_can(verb: str) -> Callable[[Test], Test]:
 
 
 @pytest.fixture(scope="module")
+def bob(portolan: Portolan) -> Person:
+    """Somebody whose password is guessed at, which soon keeps him out as well."""
+    return portolan.add_person("bob")
+
+
+@pytest.fixture(scope="module")
 def signed_in(
     portolan: Portolan, alice: Person, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Any]]:
@@ -190,9 +196,9 @@ def test_after_logging_out_nothing_private_is_open(
 
 
 @each_that_can("be refused a wrong password")
-def test_a_wrong_password_is_refused(client: Any, stranger: Any, alice: Person) -> None:
-    with pytest.raises(ClientFailed, match="(?i)unauthorized|not right|credentials|denied"):
-        stranger.log_in(Person(alice.name, "another horse"))
+def test_a_wrong_password_is_refused(client: Any, stranger: Any, bob: Person) -> None:
+    with pytest.raises(ClientFailed, match=r"(?i)unauthorized|invalid username/password|credentials"):
+        stranger.log_in(Person(bob.name, "another horse"))
 
 
 @each_that_can("be refused what is private")
@@ -200,7 +206,7 @@ def test_nobody_pulls_what_is_private(
     client: Any, stranger: Any, direct: Direct, repository: str, maker: Maker
 ) -> None:
     direct.push(repository, maker.image(), "v1")
-    with pytest.raises(ClientFailed, match="(?i)unauthorized|denied|required|authoriz"):
+    with pytest.raises(ClientFailed, match=r"(?i)unauthorized|authentication required"):
         stranger.pull(f"{repository}:v1")
 
 
@@ -449,9 +455,7 @@ def test_an_image_is_copied_and_its_blobs_are_mounted(
         for line in logged(portolan)
         if str(line.get("path")).startswith(f"/v2/{target}/blobs/uploads/")
     ]
-    # podman and buildah send the config, which they write themselves.
-    sent = written.count(("PUT", 201))
-    assert sent <= (1 if client.compresses else 0), written
+    assert written.count(("PUT", 201)) <= 1, f"a config is sent by some, which remember layers alone: {written}"
     assert written.count(("POST", 201)) >= len(image.layers), written
 
 
@@ -575,9 +579,8 @@ def test_an_index_is_made_of_images(client: Any, direct: Direct, repository: str
 @each_that_can("narrow an index")
 def test_an_index_is_narrowed(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
     index = direct.push(repository, maker.multi_platform(["linux/amd64", "linux/s390x"]), "all")
-    kept, left_out = index.children
-    client.narrow_index(f"{repository}:all", f"{repository}:few", left_out.digest)
-    assert [entry["digest"] for entry in direct.json(repository, "few")["manifests"]] == [kept.digest]
+    client.narrow_index(f"{repository}:all", f"{repository}:few", "linux/s390x")
+    assert [entry["digest"] for entry in direct.json(repository, "few")["manifests"]] == [index.children[1].digest]
     assert direct.digest(repository, "all") == index.digest
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tests.end_to_end.images import DOCKER_LIST, DOCKER_MANIFEST, Content, Index
 from tests.services import require
@@ -93,7 +93,7 @@ class Client:
 
     def ran(self, words: str, since: int = 0) -> bool:
         """Tell whether one of its commands from the one numbered *since* on had these words, in this order."""
-        return any(_in_order(words.split(), iter(command)) for command in self.commands[since:])
+        return any(_in_order(words.split(), command) for command in self.commands[since:])
 
     def fresh(self, name: str = "made") -> Path:
         """Name a folder that is not there yet."""
@@ -122,5 +122,12 @@ def is_index(content: Content) -> bool:
     return isinstance(content, Index)
 
 
-def _in_order(words: list[str], command: Sequence[str] | object) -> bool:
-    return all(word in command for word in words)  # type: ignore[operator]
+def platform_of(entry: Mapping[str, Any]) -> str:
+    """Tell what platform an index says that one of its manifests is for."""
+    platform = entry.get("platform", {})
+    return "/".join(platform[part] for part in ("os", "architecture", "variant") if part in platform)
+
+
+def _in_order(words: list[str], command: Iterable[str]) -> bool:
+    parts = iter(command)
+    return all(any(part == word or part.startswith(f"{word}=") for part in parts) for word in words)

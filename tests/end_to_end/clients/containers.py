@@ -51,11 +51,16 @@ class ContainerClient(Client):
         for name, text in written.items():
             (self.folder / name).write_text(text.format(folder=self.folder, address=self.address))
         (self.folder / "networks").mkdir()
+        # `manifest inspect` and `pull --all-tags` look for it here, whatever the environment says; `search` wants the
+        # file that the environment names to be there, signed in or not.
+        credentials = self.folder / "home" / ".config" / "containers" / "auth.json"
+        credentials.parent.mkdir(parents=True)
+        credentials.write_text("{}")
         return {
             "CONTAINERS_CONF": str(self.folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
             "CONTAINERS_REGISTRIES_CONF": str(self.folder / "registries.conf"),
-            "REGISTRY_AUTH_FILE": str(self.folder / "auth.json"),
+            "REGISTRY_AUTH_FILE": str(credentials),
             "BUILDAH_ISOLATION": "chroot",
         }
 
@@ -106,7 +111,7 @@ class ContainerClient(Client):
 
     def manifest(self, reference: str) -> bytes:
         """Read a manifest list; it comes out formatted anew."""
-        return self.read("manifest", "inspect", f"docker://{self.at(reference)}")
+        return self.read("manifest", "inspect", self.at(reference))
 
     def make_index(self, reference: str, members: Sequence[str]) -> None:
         index = self.fresh("index").name
@@ -156,6 +161,11 @@ class Buildah(ContainerClient):
     """buildah, with its working containers."""
 
     program = "buildah"
+
+    def read(self, *arguments: str | Path, input: str | bytes = b"", folder: Path | None = None) -> bytes:
+        # Other than podman it does not read the variable.
+        registries = f"--registries-conf={self.folder / 'registries.conf'}"
+        return super().read(registries, *arguments, input=input, folder=folder)
 
     def config(self, reference: str) -> bytes:
         """What buildah tells of an image after pulling it: the config itself."""

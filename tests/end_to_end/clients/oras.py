@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.end_to_end.clients.client import Client
+from tests.end_to_end.clients.client import Client, platform_of
 from tests.end_to_end.images import Blob, Content
 from tests.end_to_end.layouts import read_layout, write_layout
 from tests.services.portolan import Person
@@ -114,10 +114,12 @@ class Oras(Client):
         within = [member.partition("@")[2] or member.rpartition(":")[2] for member in members]
         self.run("manifest", "index", "create", _PLAIN, self.at(reference), *within)
 
-    def narrow_index(self, reference: str, target: str, digest: str) -> None:
-        """Leave *digest* out of an index, under another tag."""
-        tag = target.rpartition(":")[2]
-        self.run("manifest", "index", "update", _PLAIN, f"--remove={digest}", f"--tag={tag}", self.at(reference))
+    def narrow_index(self, reference: str, target: str, platform: str) -> None:
+        """Leave all but *platform* out of an index, under another tag."""
+        self.tag(reference, target.rpartition(":")[2])
+        left_out = [entry for entry in json.loads(self.manifest(target))["manifests"] if platform_of(entry) != platform]
+        removed = [f"--remove={entry['digest']}" for entry in left_out]
+        self.run("manifest", "index", "update", _PLAIN, *removed, self.at(target))
 
     def back_up(self, reference: str) -> Path:
         folder = self.fresh("backup")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.end_to_end.clients.client import Client
+from tests.end_to_end.clients.client import Client, platform_of
 from tests.end_to_end.images import Blob, Content
 from tests.end_to_end.layouts import read_layout, write_layout
 from tests.services.portolan import Person
@@ -102,7 +102,7 @@ class Regctl(Client):
         folder.mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        listed = [f"--file={name}" for name in files]
+        listed = [option for name in files for option in (f"--file={name}", "--file-media-type=text/plain")]
         chosen = "--artifact-type=application/vnd.example"
         self.run("artifact", "put", chosen, "--file-title", *listed, self.at(reference), folder=folder)
 
@@ -115,10 +115,11 @@ class Regctl(Client):
     def make_index(self, reference: str, members: Sequence[str]) -> None:
         self.run("index", "create", *(f"--ref={self.at(member)}" for member in members), self.at(reference))
 
-    def narrow_index(self, reference: str, target: str, digest: str) -> None:
-        """Leave *digest* out of an index, under another tag."""
+    def narrow_index(self, reference: str, target: str, platform: str) -> None:
+        """Leave all but *platform* out of an index, under another tag."""
         self.copy(reference, target)
-        self.run("index", "delete", f"--digest={digest}", self.at(target))
+        left_out = [entry for entry in json.loads(self.manifest(target))["manifests"] if platform_of(entry) != platform]
+        self.run("index", "delete", *(f"--digest={entry['digest']}" for entry in left_out), self.at(target))
 
     def change_label(self, reference: str, target: str, label: str) -> None:
         self.run("image", "mod", f"--label=made={label}", "--create", self.at(target), self.at(reference))
