@@ -117,11 +117,12 @@ class Content:
 
         Raises:
             UploadUnknown: there is no such session of *subject* in the repository.
+            UploadBusy: another request is writing to the session, which stays.
         """
         await uploads.require(self._database, upload, name, subject)
+        await self._store.discard(upload)
         if not await self._database.write(lambda tx: uploads.end(tx, upload)):
             raise UploadUnknown(upload.text)
-        await self._store.discard(upload)
 
     async def mount(self, name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
         """Link a blob of *source*, which the caller may pull from; tell whether it was there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from cas import BlobStore
+from cas import BlobStore, UploadBusy, UploadId
 from catalog.metadata import uploads
 from database import Database
 
@@ -15,15 +15,25 @@ async def expire_uploads(database: Database, store: BlobStore, age: int) -> int:
     Bytes that are staged without a session, as a request leaves them that was cut off by a crash, go as well.
     """
     before = int(time.time()) - age
-    touched = {staged.upload: staged.modified async for staged in store.uploads() if staged.modified >= before}
+    touched = {staged.upload async for staged in store.uploads() if staged.modified >= before}
     expired = 0
     for upload in await uploads.started_before(database, before):
-        if upload not in touched:
-            await database.write(lambda tx, upload=upload: uploads.end(tx, upload))  # type: ignore[misc]
-            await store.discard(upload)
+        if upload not in touched and await _discard(store, upload):
+            await _end(database, upload)
             expired += 1
     async for staged in store.uploads():
         if staged.modified < before and not await uploads.exists(database, staged.upload):
-            await store.discard(staged.upload)
-            expired += 1
+            expired += await _discard(store, staged.upload)
     return expired
+
+
+async def _discard(store: BlobStore, upload: UploadId) -> bool:
+    try:
+        await store.discard(upload)
+    except UploadBusy:  # somebody came back to it just now
+        return False
+    return True
+
+
+async def _end(database: Database, upload: UploadId) -> None:
+    await database.write(lambda tx: uploads.end(tx, upload))

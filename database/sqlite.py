@@ -110,9 +110,9 @@ class SqliteDatabase:
                 return
             try:
                 outcomes = self._commit(batch)
-            except Exception as error:  # noqa: BLE001 - this thread must outlive it: whoever waits is told
+            except Exception as fault:  # noqa: BLE001 - this thread must outlive it: whoever waits is told
                 self._writes.rollback()
-                outcomes = [(None, error)] * len(batch)
+                outcomes = [(None, fault)] * len(batch)
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, BaseException | None]]] = {}
             for write, (result, error) in zip(batch, outcomes, strict=True):
                 by_loop.setdefault(write.loop, []).append((write.done, result, error))

@@ -71,7 +71,7 @@ async def foundations(settings: Settings) -> AsyncIterator[Foundations]:
     """
     database = await connect(settings.database, settings.database_connections)
     try:
-        yield Foundations(database, DirectoryStore(settings.data))
+        yield Foundations(database, DirectoryStore(settings.store))
     finally:
         await database.close()
 

@@ -72,7 +72,7 @@ async def _data_directory(settings: Settings) -> Finding:
         )
     if not data.is_dir():
         return Finding(what, "wrong", f"{data} is no directory", "move it away, or set data to another place")
-    for place in (data, data / "blobs", data / "uploads", data / "run"):
+    for place in (data, settings.store, settings.store / "blobs", settings.store / "uploads", settings.run):
         if place.exists() and (reason := _unwritable(place)):
             return Finding(
                 what, "wrong", f"{place} cannot be written: {reason}", f"let user {os.geteuid()} write there"
@@ -90,7 +90,7 @@ def _unwritable(directory: Path) -> str | None:
 
 async def _one_file_system(settings: Settings) -> Finding:
     what = "file system"
-    places = [place for place in (settings.data / "blobs", settings.data / "uploads") if place.exists()]
+    places = [place for place in (settings.store / "blobs", settings.store / "uploads") if place.exists()]
     if len(places) < 2:
         return Finding(what, "skipped", "nothing was stored yet")
     blobs, uploads = places

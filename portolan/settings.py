@@ -131,6 +131,11 @@ class Settings:
         return self.run / "figures"
 
     @property
+    def store(self) -> Path:
+        """Where the blobs are kept. Its parent, which is synchronised once, is ours too: it may be made and read."""
+        return self.data / "store"
+
+    @property
     def heartbeat(self) -> Path:
         """The file whose age tells how the ingest process of this machine is."""
         return self.run / "ingest.heartbeat"

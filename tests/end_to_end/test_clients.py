@@ -21,6 +21,7 @@ from tests.end_to_end.clients import CLIENTS, Client, ClientFailed, diff_ids
 from tests.end_to_end.conftest import logged
 from tests.end_to_end.direct import Direct
 from tests.end_to_end.images import Blob, Content, Image, Maker, everything
+from tests.end_to_end.layouts import read_layout
 from tests.services import Portolan
 from tests.services.portolan import Person
 
@@ -641,10 +642,16 @@ def test_the_files_of_an_image_are_read(client: Any, direct: Direct, repository:
 
 
 @each_that_can("back up")
-def test_an_image_is_taken_away(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    direct.push(repository, maker.multi_platform(), "v1")
+def test_an_image_is_taken_away(
+    client: Any, direct: Direct, repository: str, maker: Maker, tmp_path: Path
+) -> None:
+    index = direct.push(repository, maker.multi_platform(), "v1")
     backup = client.back_up(f"{repository}:v1")
-    assert backup.exists()
+    if not backup.is_dir():
+        with tarfile.open(backup) as tar:
+            backup = tmp_path / "unpacked"
+            tar.extractall(backup, filter="data")
+    assert read_layout(backup).items() >= everything(index).items()
 
 
 @each_that_can("restore")

@@ -280,7 +280,7 @@ class Pusher:
 async def see_what_is_kept(service: Portolan) -> tuple[int, int]:
     """Look at the disk itself; return how many blobs there are, and how many of those have no row."""
     database = await connect(f"sqlite:///{service.data / 'portolan.db'}")
-    store = DirectoryStore(service.data)
+    store = DirectoryStore(service.data / "store")
     try:
         rows = await database.all(Query(text("SELECT digest, size FROM blobs")))
         for digest, size in rows:
