@@ -24,6 +24,7 @@ from auth.keys import PublicKeys, SigningKeys
 from auth.scopes import requested_scopes
 from auth.sign_in import SignIn
 from auth.tokens import Tokens
+from database import DatabaseFull
 
 #: Resources that one token may be asked for. Each is looked up.
 MOST_SCOPES = 32
@@ -157,9 +158,17 @@ class TokenEndpoint:
                 client = parameters.get("client_id") or "unnamed client"
                 if not client.isprintable():
                     raise InvalidParameters("expected a client_id that can be printed")
-                refresh_token = (await self._tokens.add_refresh(caller, client, self._audience)).secret
-            answer["refresh_token"] = refresh_token  # the one in use stays: clients keep it in their configuration
+                refresh_token = await self._new_refresh_token(caller, client)
+            if refresh_token is not None:
+                answer["refresh_token"] = refresh_token  # the one in use stays: clients keep it in their configuration
         return JSONResponse(answer, headers=_NOT_STORED)
+
+    async def _new_refresh_token(self, caller: Caller, client: str) -> str | None:
+        """Make a refresh token; None on a full disk: clients do without one, and reading goes on."""
+        try:
+            return (await self._tokens.add_refresh(caller, client, self._audience)).secret
+        except DatabaseFull:
+            return None
 
 
 def routes(endpoint: TokenEndpoint) -> Sequence[Route]:

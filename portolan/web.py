@@ -17,6 +17,7 @@ from portolan import app, logs
 from portolan.allocator import keep_pieces
 from portolan.listeners import BACKLOG
 from portolan.settings import Settings, SettingsError
+from portolan.straight import StraightConnection, StraightReader
 from portolan.tether import Tether
 from portolan.zero_copy import ZeroCopyConnection
 
@@ -89,7 +90,7 @@ def check_tls(settings: Settings) -> None:
 def _config(settings: Settings, application: Any, *, tls: bool = True) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http=Connection,
+        http=StraightReader.maker(Connection),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -125,7 +126,7 @@ class _Server(uvicorn.Server):
         self._on_started()
 
 
-class Connection(ZeroCopyConnection):
+class Connection(ZeroCopyConnection, StraightConnection):
     """uvicorn's connection, with two limits that it lacks: on the size of headers, and on the wait for the first."""
 
     _asked = False

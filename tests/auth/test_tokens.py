@@ -128,6 +128,7 @@ async def test_a_refresh_token_ends_with_the_password(hub: Hub, cast: Cast) -> N
     with pytest.raises(BadCredentials):  # it was asked for before the change, and comes after it
         await hub.tokens.add_refresh(before, "docker", AUDIENCE)
     assert (await hub.tokens.personal(personal)).name == "alice"
+    assert [token.kind for token in await hub.tokens.of_person(cast.alice.id)] == ["personal"]
 
 
 async def test_a_refresh_token_is_bound_to_the_password_of_its_time(hub: Hub, cast: Cast) -> None:

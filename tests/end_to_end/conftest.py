@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.end_to_end.clients import CLIENTS
 from tests.end_to_end.direct import Direct
 from tests.end_to_end.images import Maker
 from tests.services import Portolan
@@ -31,6 +35,24 @@ def direct(portolan: Portolan, alice: Person) -> Iterator[Direct]:
     with Direct(portolan.url, alice) as direct:
         yield direct
     assert not unexpected(portolan), "the service met errors that nobody expected"
+
+
+#: Makes a client by its program's name, signed in as somebody or as nobody: `client_of("crane", alice)`.
+ClientOf = Callable[[str, Person | None], Any]
+
+
+@pytest.fixture
+def client_of(portolan: Portolan, tmp_path: Path) -> ClientOf:
+    """A function that makes a client of this test's own."""
+    numbers = itertools.count(1)
+
+    def make(program: str, person: Person | None = None) -> Any:
+        client = CLIENTS[program](tmp_path / f"{program}-{next(numbers)}", portolan.address)
+        if person is not None:
+            client.log_in(person)
+        return client
+
+    return make
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class RegistryClient:
 
     def __init__(self, url: str, person: Person | None = None) -> None:
         self._person = person
-        self._tokens: dict[str, tuple[str, float]] = {}
+        self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
         # Whatever proxy the machine has is not asked for its own loopback.
         self.http = httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False)
 
@@ -52,32 +52,35 @@ class RegistryClient:
         except httpx.TransportError as error:
             raise NoAnswer(f"{method} {path}: {error!r}") from error
 
-    async def token(self, name: str) -> str:
-        """Return an access token for all that the person may do in the repository *name*.
+    async def token(self, *names: str) -> str:
+        """Return an access token for all that the person may do in the repositories *names*.
 
         Raises:
             NoAnswer: none came.
         """
-        kept, until = self._tokens.get(name, ("", 0.0))
+        kept, until = self._tokens.get(names, ("", 0.0))
         if time.monotonic() < until:
             return kept
         headers = {} if self._person is None else {"authorization": self._person.basic}
-        scope = f"repository:{name}:*"
+        scope = " ".join(f"repository:{name}:*" for name in names)
         answer = await self.raw("GET", "/token", params={"service": "portolan", "scope": scope}, headers=headers)
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["token"]
-        self._tokens[name] = token, time.monotonic() + _TOKEN_KEPT
+        self._tokens[names] = token, time.monotonic() + _TOKEN_KEPT
         return token
 
-    async def request(self, method: str, name: str, rest: str, **options: Any) -> httpx.Response:
-        """Send a request with a token for the repository *name*.
+    async def request(
+        self, method: str, name: str, rest: str, *, also: str | None = None, **options: Any
+    ) -> httpx.Response:
+        """Send a request with a token for the repository *name*, and for *also*, to mount from.
 
         *rest* is what follows ``/v2/<name>/``, or a whole path, such as an upload's location.
 
         Raises:
             NoAnswer: none came.
         """
-        headers = {"authorization": f"Bearer {await self.token(name)}"} | options.pop("headers", {})
+        token = await self.token(name) if also is None else await self.token(name, also)
+        headers = {"authorization": f"Bearer {token}"} | options.pop("headers", {})
         path = rest if rest.startswith("/") else f"/v2/{name}/{rest}"
         return await self.raw(method, path, headers=headers, **options)
 

@@ -16,7 +16,7 @@ SIZE = 64 * 1024 * 1024
 
 
 class SmallDisk:
-    """64 MiB, mounted in *directory* while it is entered; the mount is root's to make, in a container often not even his.
+    """64 MiB, mounted in *directory* while it is entered. Only the superuser can, and not in every container.
 
     tmpfs says that it is full at once, ext4 at times only when it has to find room for what it took before.
     """

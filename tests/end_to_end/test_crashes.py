@@ -235,6 +235,7 @@ class Pusher:
             if found is None:  # it was done: the session ends in the transaction that links the blob
                 assert self._promises.possible(f"blob {digest}") == {THERE}
                 return
+            if found == 0: print("HOLE")
             if found == 0:  # it was killed in between: the bytes were at the blob's place, and the row not committed
                 await self._push_at_once(content)
                 return

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import uvloop
 from starlette.requests import ClientDisconnect
 
-from portolan.zero_copy import EXTENSION, ZeroCopyConnection
+from portolan.zero_copy import EXTENSION
+from tests.portolan.connections import serving
 
 CONTENT = os.urandom(5_000_000)
 
@@ -47,18 +45,6 @@ class Sending:
             raise
         finally:
             self.finished.set()
-
-
-@asynccontextmanager
-async def serving(application: Any) -> AsyncIterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(application, http=ZeroCopyConnection, lifespan="off", ws="none", log_config=None)
-        server = uvicorn.Server(config)
-        server.capture_signals = nullcontext  # type: ignore[method-assign]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(server.serve([listening]))
-            yield listening.getsockname()[1]
-            server.should_exit = True
 
 
 def descriptors() -> set[Path]:

@@ -80,8 +80,10 @@ class ContainerClient(Client):
         return self.run("pull", "-q", source).split()[-1]
 
     def push(self, content: Content, reference: str) -> None:
-        form = "v2s2" if is_docker(content) else "oci"
-        self.run("push", _PLAIN, f"--format={form}", self.load(content), f"docker://{self.at(reference)}")
+        self.push_image(self.load(content), reference, "v2s2" if is_docker(content) else "oci")
+
+    def push_image(self, image: str, reference: str, form: str = "oci") -> None:
+        self.run("push", _PLAIN, f"--format={form}", image, f"docker://{self.at(reference)}")
 
     def pull(self, reference: str) -> tuple[str, ...]:
         """Pull, and return the diff_ids of what is in the storage then."""
@@ -186,9 +188,3 @@ def diff_ids(layers: Sequence[bytes]) -> tuple[str, ...]:
     """The digests of layers before they were compressed."""
     plain = (gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer for layer in layers)
     return tuple(f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in plain)
-
-
-def layers_below(folder: Path) -> list[bytes]:
-    """The layers of an image in skopeo's ``dir:`` form."""
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    return [(folder / layer["digest"].removeprefix("sha256:")).read_bytes() for layer in manifest["layers"]]
