@@ -3,13 +3,15 @@
     <root>/blobs/<algorithm>/ab/cd/abcd…    a blob, read-only; its name is the hexadecimal part of its digest
     <root>/uploads/…                        what grows (`cas.staging`)
 
-A blob comes into being in one order, whatever happens: the staged bytes are verified, their file is synchronised, it
-is renamed to its digest's place, and every directory on the way there that gained an entry is synchronised. So at a
-power cut a blob is there with all its bytes or is not there; and where `publish` had returned, it is there.
+A blob comes into being in one order, whatever happens: the staged bytes are verified, their file is synchronised and
+made read-only, its digest's place becomes a second name of it, and every directory on the way there that gained an
+entry is synchronised. So at a power cut a blob is there with all its bytes or is not there; and where `publish` had
+returned, it is there. The first name goes when the upload is discarded.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import suppress
@@ -22,6 +24,9 @@ from cas.reading import FileReader
 from cas.staging import Running, Staging
 from cas.store import BlobReader, StagedUpload, UploadId
 from cas.threads import Threads
+
+#: What a file system says that knows no second names (or has too many of one file already).
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
 class DirectoryStore:
@@ -48,17 +53,14 @@ class DirectoryStore:
 
     async def publish(self, upload: UploadId, digest: Digest) -> int:
         with self._staging.exclusive(upload):
-            running = self._staging.running(upload)
-            size = await self._threads.run(self._publish, upload, digest, running)
-            self._staging.forget(upload)
-            return size
+            return await self._threads.run(self._publish, upload, digest, self._staging.running(upload))
 
     def _publish(self, upload: UploadId, digest: Digest, running: Running | None) -> int:
         computed, size = self._staging.digest(upload, digest.algorithm, running)
         if computed != digest:
             raise DigestMismatch(digest, computed)
         with room(self._root):
-            file = self._staging.open(upload)
+            file = self._staging.open_complete(upload)
             try:
                 self._sync(upload, file)
                 self._put_in_place(upload, file, digest)
@@ -76,26 +78,39 @@ class DirectoryStore:
             raise
 
     def _put_in_place(self, upload: UploadId, file: int, digest: Digest) -> None:
+        self._filesystem.protect(file)
         try:
-            new = self._rename(upload, digest)
+            new = self._link(upload, digest)
         except FileNotFoundError:
             self._durable.clear()  # somebody has removed directories under a running service
-            new = self._rename(upload, digest)
-        # Not before: a client that comes again after a crash must be able to add to what is staged.
-        self._filesystem.protect(file)
+            new = self._link(upload, digest)
         self._filesystem.sync_directory(self._directories(digest)[-1])
         for directory in reversed(new):
             self._filesystem.sync_directory(_parent(directory))
         self._durable.update(new)
 
-    def _rename(self, upload: UploadId, digest: Digest) -> list[str]:
-        """Rename an upload to its digest's place; return the directories there whose own entries may not be durable."""
+    def _link(self, upload: UploadId, digest: Digest) -> list[str]:
+        """Give an upload its digest's place as well; return the directories there whose entries may not be durable."""
         directories = self._directories(digest)
         new = [directory for directory in directories if directory not in self._durable]
         for directory in new:
             self._filesystem.make_directory(directory)
-        self._filesystem.rename(self._staging.path(upload), self._path(digest))
+        staged, place = self._staging.path(upload), self._path(digest)
+        try:
+            self._filesystem.link(staged, place)
+        except FileExistsError:
+            self._replace(staged, place)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._filesystem.rename(staged, place)
         return new
+
+    def _replace(self, staged: str, place: str) -> None:
+        if not os.path.samefile(staged, place):  # noqa: PTH121 - it was published before, and is again
+            aside = self._staging.path(UploadId.new())
+            self._filesystem.link(staged, aside)
+            self._filesystem.rename(aside, place)
 
     def _directories(self, digest: Digest) -> tuple[str, ...]:
         """The directories that lead to a blob, the root first."""

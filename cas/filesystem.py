@@ -25,7 +25,7 @@ class FileSystem(Protocol):
     """What the local driver asks of a file system. Each method is one call to the kernel and raises `OSError`.
 
     Nothing is durable until it is synchronised: the bytes and the size of a file by `sync`, the entries of a directory
-    (what was made, renamed into it or unlinked) by `sync_directory`.
+    (what was made, linked or renamed into it, or unlinked) by `sync_directory`.
     """
 
     def make_directory(self, path: str) -> None:
@@ -33,6 +33,9 @@ class FileSystem(Protocol):
 
     def open_for_append(self, path: str) -> int:
         """Open a file so that writes go to its end, making it if there is none; return its descriptor."""
+
+    def open(self, path: str) -> int:
+        """Open a file that is there, to synchronise or to protect it; return its descriptor."""
 
     def write(self, file: int, pieces: Sequence[bytes]) -> int:
         """Write *pieces* (at most `os.sysconf("SC_IOV_MAX")` of them); return how many bytes were taken."""
@@ -47,6 +50,9 @@ class FileSystem(Protocol):
         """Return when the file's bytes and size are durable."""
 
     def close(self, file: int) -> None: ...
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name; one that is taken is an error."""
 
     def rename(self, source: str, target: str) -> None:
         """Move a file, atomically taking the place of what is at *target*."""
@@ -67,6 +73,9 @@ class PosixFileSystem:
     def open_for_append(self, path: str) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _STAGED_MODE)
 
+    def open(self, path: str) -> int:
+        return os.open(path, os.O_RDONLY)
+
     def write(self, file: int, pieces: Sequence[bytes]) -> int:
         return os.writev(file, pieces)
 
@@ -83,6 +92,9 @@ class PosixFileSystem:
 
     def close(self, file: int) -> None:
         os.close(file)
+
+    def link(self, source: str, target: str) -> None:
+        os.link(source, target)
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)

@@ -157,8 +157,6 @@ class MemoryStore:
                 await self._bucket.copy(parts[0].key, _key(digest))
             else:
                 await self._bucket.put(_key(digest), b"".join([await self._bucket.get(part.key) for part in parts]))
-            for part in parts:
-                await self._bucket.delete(part.key)
             return sum(part.size for part in parts)
 
     async def discard(self, upload: UploadId) -> None:

@@ -83,10 +83,14 @@ class Staging:
 
     def size(self, upload: UploadId) -> int:
         """Tell how many bytes are staged; 0 when nothing is."""
+        found = self._found(upload)
+        return 0 if found is None else found.st_size
+
+    def _found(self, upload: UploadId) -> os.stat_result | None:
         try:
-            return os.stat(self.path(upload)).st_size  # noqa: PTH116 - a Path would cost as much again
+            return os.stat(self.path(upload))  # noqa: PTH116 - a Path would cost as much again
         except FileNotFoundError:
-            return 0
+            return None
 
     @contextmanager
     def exclusive(self, upload: UploadId) -> Iterator[None]:
@@ -124,7 +128,10 @@ class Staging:
         takes one call to a thread in all.
         """
         with self.exclusive(upload):
-            size = self.size(upload)
+            found = self._found(upload)
+            if found is not None and not found.st_mode & stat.S_IWUSR:
+                raise UploadBusy(upload)  # it is being published, and its file may be a blob's
+            size = 0 if found is None else found.st_size
             if size != offset:
                 raise OffsetMismatch(upload, offset, size)
             growing = _GrowingFile(self, upload)
@@ -183,6 +190,13 @@ class Staging:
         except FileNotFoundError:
             self.filesystem.make_directory(self._directory)
             return self.filesystem.open_for_append(path)
+
+    def open_complete(self, upload: UploadId) -> int:
+        """Open an upload's file to publish it, making an empty one where there is none."""
+        try:
+            return self.filesystem.open(self.path(upload))
+        except FileNotFoundError:
+            return self.open(upload)
 
     def digest(self, upload: UploadId, algorithm: str, running: Running | None) -> tuple[Digest, int]:
         """Tell the digest and the size of what is staged, reading it only where *running* does not cover it."""

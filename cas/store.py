@@ -95,7 +95,8 @@ class BlobStore(Protocol):
 
         Raises:
             OffsetMismatch: *offset* is not the upload's current size; nothing was read or written.
-            UploadBusy: another append or publish of this upload is under way, in whatever process; neither.
+            UploadBusy: another append or publish of this upload is under way, in whatever process, or it was published;
+                neither.
             StorageFull: no room is left. Some of the bytes may have been kept: `size` tells.
         """
 
@@ -106,8 +107,10 @@ class BlobStore(Protocol):
         """Turn a finished upload into a blob: verified, atomically, durably, once; return its size in bytes.
 
         What stands there already is replaced by the verified bytes, so two clients that push the same layer both win,
-        and a damaged blob is healed. The staged bytes are gone afterwards. An upload that nothing was appended to is
-        the empty blob.
+        and a damaged blob is healed. An upload that nothing was appended to is the empty blob.
+
+        The staged bytes stay until they are discarded: whoever is cut off before they could write down that they have
+        the blob finds the upload as it was, and publishes it again. Nothing that happens to it reaches the blob.
 
         Raises:
             DigestMismatch: the bytes are not what *digest* names; nothing is published, the upload is kept.

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
+from contextlib import suppress
 
-from cas import BlobReader, BlobStore, BlobUnknown, Digest, RepositoryName, UploadId
+from cas import BlobReader, BlobStore, BlobUnknown, CasError, Digest, RepositoryName, UploadId
 from catalog import garbage
 from catalog.errors import BlobBusy, BlobNotLinked, UploadUnknown
 from catalog.metadata import blobs, repositories, uploads
@@ -98,6 +99,8 @@ class Content:
             await uploads.end(tx, upload)
 
         await self._database.write(commit)
+        with suppress(CasError):  # the blob is there: what is left is staged without a session, and will expire
+            await self._store.discard(upload)
 
     async def _keep_from_collector(self, digest: Digest) -> None:
         """Return once no collector may remove the bytes that are about to be published."""

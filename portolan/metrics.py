@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
@@ -175,12 +175,8 @@ def _cumulative(timing: Timing) -> list[tuple[str, float]]:
 
 
 def clear(directory: Path) -> None:
-    """Forget the figures of processes that are gone; for whoever starts the new ones."""
-    directory.mkdir(parents=True, exist_ok=True)
-    _remove(directory.glob("*.json"))
-    _remove(directory.glob("*.new"))
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+    """Forget the figures of processes that are gone; for whoever starts the new ones. No room is no reason to fail."""
+    with suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True)
+        for path in directory.iterdir():
+            path.unlink(missing_ok=True)

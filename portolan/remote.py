@@ -12,6 +12,7 @@ import httpx
 
 from portolan.command import MISTAKE, Failure
 from portolan.logins import Login, Logins, LoginsUnreadable
+from portolan.origin import HOST
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _LOOPBACK = ("localhost", "127.", "[::1]")
@@ -26,11 +27,8 @@ def normalised(url: str) -> str:
     if "://" not in url:
         url = f"{'http' if url.startswith(_LOOPBACK) else 'https'}://{url}"
     parts = urlsplit(url)
-    try:
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
+    usable = parts.scheme in ("http", "https") and HOST.fullmatch(parts.netloc.encode("ascii", "replace"))
+    if not usable or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise Failure(f"{url!r} is no server's address: expected http:// or https:// and a host", MISTAKE)
     return f"{parts.scheme}://{parts.netloc}"
 

@@ -136,11 +136,24 @@ class Recorder(PosixFileSystem):
             self._sizes[node] += taken
             return taken
 
+    def open(self, path: str) -> int:
+        with self._lock:
+            file = super().open(path)
+            self._open[file] = self._nodes[path]
+            return file
+
     def sync(self, file: int) -> None:
         with self._lock:
             if not self._forgets("a file"):
                 super().sync(file)
                 self.events.append(Sync(self._open[file]))
+
+    def link(self, source: str, target: str) -> None:
+        with self._lock:
+            super().link(source, target)
+            node = self._nodes[target] = self._nodes[source]
+            added = self._place(target)
+            self.events.append(Entry(added[0], None, added, node))
 
     def rename(self, source: str, target: str) -> None:
         with self._lock:

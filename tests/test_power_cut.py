@@ -330,7 +330,7 @@ async def test_what_was_acknowledged_survives_and_nothing_half_done_is_seen(empt
     recorder = await record(tmp_path, empty)
     left = worlds_after(recorder)
 
-    assert len(left) > 100
+    assert len(left) > 400
     async with opened(tmp_path) as worlds:
         for cut in left:
             await worlds.examine(cut)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from portolan import banner, listeners, logs
+from portolan import banner, listeners, logs, metrics
 from portolan.command import MISTAKE, Failure, config_option, read_settings
 from portolan.listeners import CannotListen
 from portolan.settings import PREFIX, Settings
@@ -41,6 +41,11 @@ def serve() -> int:
     sockets = [*web_sockets, *metrics_sockets]
     web = ("web", *_passed("--fd", web_sockets), *_passed("--metrics-fd", metrics_sockets))
     first_steps: dict[str, Any] = {}
+
+    def note(output: bytes) -> None:
+        first_steps.update(json.loads(output))
+        metrics.clear(settings.figures)
+
     supervisor = Supervisor(
         first=Part("prepare", ("prepare",)),
         parts=[
@@ -50,7 +55,7 @@ def serve() -> int:
         listening=sockets,
         variables=_environment(settings),
         grace=settings.shutdown_grace,
-        on_first=lambda output: first_steps.update(json.loads(output)),
+        on_first=note,
         on_ready=lambda: click.echo(banner.text(settings, **first_steps)),
     )
     return asyncio.run(supervisor.run())

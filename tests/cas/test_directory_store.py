@@ -70,6 +70,8 @@ async def test_the_layout_is_the_documented_one(root: Path) -> None:
     await store.publish(upload, HELLO_DIGEST)
 
     blob = place_of(root, HELLO_DIGEST)
+    assert blob.samefile(root / "uploads" / upload.text)
+    await store.discard(upload)
     assert files_under(root) == {str(blob.relative_to(root)), "uploads.lock"}
     assert stat.S_IMODE(blob.stat().st_mode) == 0o444
     assert stat.S_IMODE(blob.parent.stat().st_mode) & 0o007 == 0
@@ -139,8 +141,8 @@ async def test_a_full_disk_is_told_and_what_fitted_is_kept(root: Path, room: int
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("operation", ["make_directory", "rename", "sync_directory"])
-async def test_a_disk_that_is_full_when_publishing_keeps_the_upload_or_the_blob(
+@pytest.mark.parametrize("operation", ["make_directory", "link", "sync_directory"])
+async def test_a_disk_that_is_full_when_publishing_keeps_the_upload(
     root: Path, operation: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -154,10 +156,27 @@ async def test_a_disk_that_is_full_when_publishing_keeps_the_upload_or_the_blob(
         with pytest.raises(StorageFull):
             await store.publish(upload, HELLO_DIGEST)
 
-    if await store.size(upload) == 0:  # it was renamed already: the client has to send it again
-        await store.append(upload, 0, chunks(HELLO))
+    assert await store.size(upload) == len(HELLO)
     assert await store.publish(upload, HELLO_DIGEST) == len(HELLO)
     assert await content_of(store, HELLO_DIGEST) == HELLO
+
+
+async def test_a_file_system_without_second_names_keeps_blobs(root: Path) -> None:
+    """What is published has its name alone there: an upload that was cut off is sent again."""
+
+    class PlainDisk(PosixFileSystem):
+        def link(self, source: str, target: str) -> None:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    store, upload = DirectoryStore(root, PlainDisk()), UploadId.new()
+    for _ in range(2):
+        await store.append(upload, 0, chunks(HELLO))
+        assert await store.publish(upload, HELLO_DIGEST) == len(HELLO)
+        assert await store.size(upload) == 0
+        await store.discard(upload)
+
+    assert await content_of(store, HELLO_DIGEST) == HELLO
+    assert files_under(root) == {str(place_of(root, HELLO_DIGEST).relative_to(root)), "uploads.lock"}
 
 
 async def test_bytes_that_could_not_be_synchronised_are_never_published(root: Path) -> None:
@@ -237,6 +256,7 @@ async def test_only_so_many_running_hashes_are_remembered(root: Path, monkeypatc
     assert list(store._staging._running) == uploads[-4:]
     for number, upload in enumerate(uploads):
         assert await store.publish(upload, Digest.of(b"%d" % number)) == 1
+        await store.discard(upload)
     assert not store._staging._running
 
 

@@ -30,7 +30,7 @@ class TestMemoryStore(BlobStoreContract):
 
 
 async def test_an_upload_is_made_of_parts_named_by_their_offsets() -> None:
-    """No object grows: each append leaves new ones, and publishing leaves none of them."""
+    """No object grows: each append leaves new ones, which stay beside the blob until they are discarded."""
     bucket, upload = Bucket(), UploadId.parse("0123456789abcdef" * 2)
     store = MemoryStore(bucket, part=4)
 
@@ -40,6 +40,7 @@ async def test_an_upload_is_made_of_parts_named_by_their_offsets() -> None:
     keys = [found.key async for found in bucket.under("")]
     assert keys == [f"uploads/{upload}/{offset:020}" for offset in (0, 6, 7)]
     await store.publish(upload, Digest.of(b"abcdefghi"))
+    await store.discard(upload)
     assert len([found.key async for found in bucket.under("")]) == 1
 
 

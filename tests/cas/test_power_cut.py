@@ -45,6 +45,7 @@ class Client:
             size = await self.store.append(upload, size, chunks(part))
         await self.store.publish(upload, digest)
         self.recorder.mark(f"published {digest}")
+        await self.store.discard(upload)
 
     async def delete(self, content: bytes) -> None:
         digest = Digest.of(content)

@@ -52,10 +52,11 @@ class SlowClient:
 
 
 async def push(store: BlobStore, content: bytes, algorithm: str = "sha256") -> Digest:
-    """Append and publish *content* in one go."""
+    """Append, publish and discard *content* in one go."""
     upload, digest = UploadId.new(), Digest.of(content, algorithm)
     await store.append(upload, 0, chunks(content))
     assert await store.publish(upload, digest) == len(content)
+    await store.discard(upload)
     return digest
 
 
@@ -159,15 +160,32 @@ class BlobStoreContract:
         assert await store.size(upload) == len(HELLO)
         assert await store.publish(upload, HELLO_DIGEST) == len(HELLO)
 
-    async def test_published_bytes_are_staged_no_longer(self, store: BlobStore) -> None:
+    async def test_published_bytes_are_staged_until_they_are_discarded(self, open_store: OpenStore) -> None:
+        """Whoever was cut off after publishing publishes again, in another process as well."""
         upload = UploadId.new()
-        await store.append(upload, 0, chunks(HELLO))
-        await store.publish(upload, HELLO_DIGEST)
+        await open_store().append(upload, 0, chunks(HELLO))
+
+        for store in (open_store(), open_store()):
+            assert await store.publish(upload, HELLO_DIGEST) == len(HELLO)
+            assert await store.size(upload) == len(HELLO)
+            assert [staged.upload async for staged in store.uploads()] == [upload]
+        await store.discard(upload)
 
         assert await store.size(upload) == 0
         assert [staged async for staged in store.uploads()] == []
         with pytest.raises(DigestMismatch):
             await store.publish(upload, HELLO_DIGEST)
+        assert await content_of(store, HELLO_DIGEST) == HELLO
+
+    async def test_what_is_appended_to_a_published_upload_never_reaches_the_blob(self, open_store: OpenStore) -> None:
+        upload = UploadId.new()
+        await open_store().append(upload, 0, chunks(HELLO))
+        await open_store().publish(upload, HELLO_DIGEST)
+
+        with suppress(UploadBusy):
+            await open_store().append(upload, len(HELLO), chunks(b" and more"))
+
+        assert await content_of(open_store(), HELLO_DIGEST) == HELLO
 
     async def test_two_pushes_of_one_blob_both_succeed(self, open_store: OpenStore) -> None:
         stores = [open_store() for _ in range(6)]

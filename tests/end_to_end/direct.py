@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Generator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from tests.end_to_end.images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Content
 from tests.services.portolan import Person
+
+C = TypeVar("C", bound=Content)
 
 #: What clients that read everything accept.
 ACCEPT = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
@@ -53,7 +55,7 @@ class Direct:
     """One person at one registry; nobody in particular where there is no *person*."""
 
     def __init__(self, url: str, person: Person | None = None) -> None:
-        self._basic = httpx.BasicAuth(person.name, person.password) if person else None
+        self._person = person
         self.http = httpx.Client(base_url=url, auth=Challenged(person), trust_env=False, timeout=60)
 
     def __enter__(self) -> Self:
@@ -64,7 +66,7 @@ class Direct:
     ) -> None:
         self.http.close()
 
-    def push(self, repository: str, content: Content, *tags: str) -> Content:
+    def push(self, repository: str, content: C, *tags: str) -> C:
         """Push *content* with all that is below it; its root gets *tags*."""
         for blob in content.blobs():
             self.push_blob(repository, blob.content, blob.digest)
@@ -88,7 +90,9 @@ class Direct:
 
     def publish(self, repository: str) -> None:
         """Let everybody pull from a repository."""
-        done = self.http.patch(f"/api/v1/repositories/{repository}", json={"public": True}, auth=self._basic)
+        assert self._person is not None
+        basic = httpx.BasicAuth(self._person.name, self._person.password)
+        done = self.http.patch(f"/api/v1/repositories/{repository}", json={"public": True}, auth=basic)
         assert done.status_code == 200, done.text
 
     def manifest(self, repository: str, reference: str) -> httpx.Response:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.clients import CLIENTS, Client, ClientFailed, diff_ids
+from tests.end_to_end.clients import CLIENTS, Client, ClientFailed
 from tests.end_to_end.conftest import logged
 from tests.end_to_end.direct import Direct
-from tests.end_to_end.images import Blob, Content, Image, Maker, everything
+from tests.end_to_end.images import Blob, Content, Maker, everything
 from tests.end_to_end.layouts import read_layout
+from tests.end_to_end.matrix import Matrix, arrived, same
 from tests.services import Portolan
 from tests.services.portolan import Person
 
@@ -39,7 +39,7 @@ push zstd layers             copy              -                   -            
 push an index                copy --all        -                   -                   push          cp                     image copy
 push Docker's list           copy --all        -                   -                   push          cp                     image copy
 push an artifact             -                 -                   -                   push          cp                     image copy
-pull by tag                  copy              pull                pull                pull          cp                     image copy
+pull an image                copy              pull                pull                pull          cp                     image copy
 pull by digest               copy              pull                pull                pull          cp                     image copy
 pull Docker's form           copy              pull                pull                pull          cp                     image copy
 pull zstd layers             copy              pull                pull                pull          cp                     image copy
@@ -86,24 +86,21 @@ restore                      -                 -                   -            
 """  # noqa: E501
 
 
-def _rows(table: str) -> dict[str, dict[str, str]]:
-    """Read the table: verb → client → its words."""
-    head, *lines = [re.split(r" {2,}", line) for line in table.strip().splitlines()]
-    cells = {verb: dict(zip(head[1:], words, strict=True)) for verb, *words in lines}
-    return {verb: {client: words for client, words in row.items() if words != "-"} for verb, row in cells.items()}
+MATRIX = Matrix(TABLE)
+each_that_can = MATRIX.each_that_can
 
-
-ROWS = _rows(TABLE)
-TESTED: set[str] = set()
-
-Test = Callable[..., None]
-
-
-def each_that_can(verb: str) -> Callable[[Test], Test]:
-    """Run the test for each client that has words for *verb*, and see that it used them."""
-    TESTED.add(verb)
-    asked = [pytest.param((name, words), id=f"{name} {words}") for name, words in ROWS[verb].items()]
-    return pytest.mark.parametrize("client", asked, indirect=True)
+#: What is pushed and pulled, by the verb.
+KINDS: dict[str, Callable[[Maker], Content]] = {
+    f"{verb} {what}": make
+    for verb in ("push", "pull")
+    for what, make in {
+        "an image": lambda maker: maker.image(),
+        "Docker's form": lambda maker: maker.image(docker=True),
+        "zstd layers": lambda maker: maker.image(compression=["zstd", "gzip", "none"]),
+        "an index": lambda maker: maker.multi_platform(),
+        "Docker's list": lambda maker: maker.multi_platform(docker=True),
+    }.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +110,7 @@ def bob(portolan: Portolan) -> Person:
 
 
 @pytest.fixture(scope="module")
-def signed_in(
-    portolan: Portolan, alice: Person, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Any]]:
+def signed_in(portolan: Portolan, alice: Person, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """A function that gives a client by its name, signed in as alice: one of each for the whole file."""
     known: dict[str, Client] = {}
 
@@ -126,17 +121,23 @@ def signed_in(
             known[name] = client
         return known[name]
 
-    yield find
+    return find
 
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest, signed_in: Callable[[str], Any]) -> Iterator[Any]:
     """The client that a row of the table names, signed in."""
-    name, words = request.param
+    _, name, words = request.param
     found = signed_in(name)
     before = len(found.commands)
     yield found
     assert found.ran(words, since=before), f"none of these was `{name} {words}`: {found.commands[before:]}"
+
+
+@pytest.fixture
+def verb(request: pytest.FixtureRequest) -> str:
+    """The row's verb, for a test of several."""
+    return str(request.node.callspec.params["client"][0])
 
 
 @pytest.fixture
@@ -147,30 +148,9 @@ def stranger(client: Any, portolan: Portolan, tmp_path: Path) -> Any:
     return other
 
 
-def arrived(client: Any, direct: Direct, reference: str, content: Content) -> bool:
-    """Tell whether the registry holds *content*, byte for byte; or layer for layer, where the client compresses."""
-    repository, _, name = re.split("([@:])", reference, maxsplit=1)
-    found = direct.everything(repository, name)
-    if not client.compresses:
-        return found == everything(content)
-    assert isinstance(content, Image)
-    manifest = direct.json(repository, name)
-    layers = [found[layer["digest"]] for layer in manifest["layers"]]
-    rootfs = json.loads(found[manifest["config"]["digest"]])["rootfs"]
-    return diff_ids(layers) == content.diff_ids == tuple(rootfs["diff_ids"])
-
-
-def same(client: Any, pulled: Any, content: Content) -> bool:
-    """Tell whether *pulled* is *content*: byte for byte, or layer for layer, where the client unpacks."""
-    if client.compresses:
-        assert isinstance(content, Image)
-        return bool(pulled == content.diff_ids)
-    return bool(pulled == everything(content))
-
-
 def test_every_row_of_the_table_has_its_test() -> None:
-    assert set(ROWS) == TESTED
-    assert {name for row in ROWS.values() for name in row} == set(CLIENTS)
+    assert set(MATRIX.rows) == MATRIX.tested
+    assert {name for row in MATRIX.rows.values() for name in row} == set(CLIENTS)
 
 
 # --- signing in ------------------------------------------------------------------------------------------------------
@@ -223,41 +203,12 @@ def test_everybody_pulls_what_is_public(
 # --- pushing and pulling ---------------------------------------------------------------------------------------------
 
 
-@each_that_can("push an image")
-def test_an_image_is_pushed(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = maker.image()
-    client.push(image, f"{repository}:v1")
-    assert arrived(client, direct, f"{repository}:v1", image)
-
-
-@each_that_can("push Docker's form")
-def test_an_image_in_dockers_form_is_pushed(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = maker.image(docker=True)
-    client.push(image, f"{repository}:v1")
-    assert arrived(client, direct, f"{repository}:v1", image)
-    assert direct.manifest(repository, "v1").headers["content-type"] == image.manifest.media_type
-
-
-@each_that_can("push zstd layers")
-def test_zstd_layers_are_pushed(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = maker.image(compression=["zstd", "gzip", "none"])
-    client.push(image, f"{repository}:v1")
-    assert arrived(client, direct, f"{repository}:v1", image)
-
-
-@each_that_can("push an index")
-def test_an_index_is_pushed_whole(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    index = maker.multi_platform()
-    client.push(index, f"{repository}:v1")
-    assert arrived(client, direct, f"{repository}:v1", index)
-
-
-@each_that_can("push Docker's list")
-def test_a_manifest_list_is_pushed_whole(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    index = maker.multi_platform(docker=True)
-    client.push(index, f"{repository}:v1")
-    assert arrived(client, direct, f"{repository}:v1", index)
-    assert direct.manifest(repository, "v1").headers["content-type"] == index.manifest.media_type
+@each_that_can("push an image", "push Docker's form", "push zstd layers", "push an index", "push Docker's list")
+def test_what_is_pushed_is_kept(client: Any, verb: str, direct: Direct, repository: str, maker: Maker) -> None:
+    content = KINDS[verb](maker)
+    client.push(content, f"{repository}:v1")
+    assert arrived(client, direct, f"{repository}:v1", content)
+    assert direct.manifest(repository, "v1").headers["content-type"] == content.manifest.media_type
 
 
 @each_that_can("push an artifact")
@@ -270,46 +221,24 @@ def test_an_artifact_with_a_subject_is_pushed(client: Any, direct: Direct, repos
     assert "sha256-" not in " ".join(direct.tags(repository)), "the registry lists referrers: no tag stands in for it"
 
 
-@each_that_can("pull by tag")
-def test_an_image_is_pulled(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = direct.push(repository, maker.image(), "v1")
-    assert same(client, client.pull(f"{repository}:v1"), image)
-
-
-@each_that_can("pull by digest")
-def test_an_image_is_pulled_by_its_digest(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = direct.push(repository, maker.image())
-    assert same(client, client.pull(f"{repository}@{image.digest}"), image)
-
-
-@each_that_can("pull Docker's form")
-def test_an_image_in_dockers_form_is_pulled(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = direct.push(repository, maker.image(docker=True), "v1")
-    assert same(client, client.pull(f"{repository}:v1"), image)
-
-
-@each_that_can("pull zstd layers")
-def test_zstd_layers_are_pulled(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    image = direct.push(repository, maker.image(compression=["zstd", "gzip", "none"]), "v1")
-    assert same(client, client.pull(f"{repository}:v1"), image)
-
-
-@each_that_can("pull an index")
-def test_an_index_is_pulled_whole(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    index = direct.push(repository, maker.multi_platform(), "v1")
-    assert same(client, client.pull(f"{repository}:v1"), index)
-
-
-@each_that_can("pull Docker's list")
-def test_a_manifest_list_is_pulled_whole(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
-    index = direct.push(repository, maker.multi_platform(docker=True), "v1")
-    assert same(client, client.pull(f"{repository}:v1"), index)
+@each_that_can("pull an image", "pull Docker's form", "pull zstd layers", "pull an index", "pull Docker's list")
+def test_what_is_pulled_is_what_was_pushed(
+    client: Any, verb: str, direct: Direct, repository: str, maker: Maker
+) -> None:
+    content = direct.push(repository, KINDS[verb](maker), "v1")
+    assert same(client, client.pull(f"{repository}:v1"), content)
 
 
 @each_that_can("pull an artifact")
 def test_an_artifact_is_pulled(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
     artifact = direct.push(repository, maker.artifact(), "v1")
     assert same(client, client.pull(f"{repository}:v1"), artifact)
+
+
+@each_that_can("pull by digest")
+def test_an_image_is_pulled_by_its_digest(client: Any, direct: Direct, repository: str, maker: Maker) -> None:
+    image = direct.push(repository, maker.image())
+    assert same(client, client.pull(f"{repository}@{image.digest}"), image)
 
 
 @each_that_can("pull one platform")
@@ -642,9 +571,7 @@ def test_the_files_of_an_image_are_read(client: Any, direct: Direct, repository:
 
 
 @each_that_can("back up")
-def test_an_image_is_taken_away(
-    client: Any, direct: Direct, repository: str, maker: Maker, tmp_path: Path
-) -> None:
+def test_an_image_is_taken_away(client: Any, direct: Direct, repository: str, maker: Maker, tmp_path: Path) -> None:
     index = direct.push(repository, maker.multi_platform(), "v1")
     backup = client.back_up(f"{repository}:v1")
     if not backup.is_dir():

@@ -11,6 +11,7 @@ import email.policy
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -100,7 +101,7 @@ class TestTokens:
         """Separated by a space in one parameter, or in two parameters: clients do both, in both methods."""
         image = direct.push(repository, maker.image(1), "v1")
         scopes = [rights(f"{repository}-copy"), rights(repository, "pull")]
-        fields = [
+        fields: list[tuple[str, Any]] = [
             ("service", "portolan"),
             *(("scope", scope) for scope in ([" ".join(scopes)] if together else scopes)),
         ]

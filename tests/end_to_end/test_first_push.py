@@ -1,4 +1,4 @@
-"""How repositories and namespaces come, who may see them, and how they go: with clients, the command line and the API."""
+"""How repositories come and go and who may see them: with clients, the command line and the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.clients import CLIENTS, ClientFailed
 from tests.end_to_end.conftest import ClientOf
 from tests.end_to_end.direct import Direct
-from tests.end_to_end.images import Image, Maker, everything
+from tests.end_to_end.images import Maker, everything
 from tests.services import Portolan
 from tests.services.portolan import Person
 
@@ -166,7 +166,7 @@ class TestNamespaces:
         client_of("skopeo", operator).push(image, f"{name}:v1")
         operating.publish(name)
         assert nobody.everything(name, "v1") == nobody.everything(f"library/{name}", "v1") == everything(image)
-        assert client_of("podman").search(name) == [name]
+        assert client_of("podman", None).search(name) == [name]
 
 
 class TestNarrowTokens:
@@ -183,7 +183,6 @@ class TestNarrowTokens:
         self, client_of: ClientOf, direct: Direct, narrow: Person, repository: str, maker: Maker, program: str
     ) -> None:
         image = direct.push(repository, maker.image(1), "v1")
-        assert isinstance(image, Image)
         direct.push(f"{repository}-other", maker.image(1), "v1")
         client = client_of(program, narrow)
 

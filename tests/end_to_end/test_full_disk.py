@@ -35,6 +35,11 @@ LATEST = image(CONFIG, LAYER, annotations={"name": "latest"})
 SIGNATURE = image(CONFIG, subject=descriptor(OLD, "application/vnd.oci.image.manifest.v1+json"))
 NEW = image(CONFIG, LAYER, annotations={"name": "new"})
 
+#: Bytes of the layer that an upload holds from before the disk was full.
+HEAD = 100_000
+
+READING = {(route, method) for route in ROUTES for method in ("GET", "HEAD")}
+
 #: Seconds that an answer may take: whoever waits for room waits for ever.
 AT_ONCE = 15
 
@@ -59,6 +64,43 @@ class Write:
         return None if found is None else (found.route, self.method)
 
 
+def rest_of_layer(held: int | None) -> dict[str, Any]:
+    """Send what an upload that holds the layer's beginning lacks."""
+    assert held is not None and HEAD <= held < len(LAYER)
+    return {"content": LAYER[held:], "headers": {"content-range": f"{held}-{len(LAYER) - 1}"}}
+
+
+def every_write(sessions: Mapping[str, int | None], token_id: str, password: str) -> list[Write]:
+    """List every request that writes, in an order in which all can be done.
+
+    *sessions* are four uploads and what they hold: nothing, and thrice the beginning of the layer.
+    """
+    (nothing, _), (appended, appended_to), (finished, finished_to), (complete, _) = sessions.items()
+    manifests, uploads = f"/v2/{NAME}/manifests", f"/v2/{NAME}/blobs/uploads"
+    body = os.urandom(40_000)
+    return [
+        Write("POST", f"{uploads}/", 202),
+        Write("POST", f"{uploads}/?digest={digest_of(body)}", 201, {"content": body}),
+        Write("POST", f"{uploads}/?mount={digest_of(ELSEWHERE)}&from={OTHER}", 201, {"also": OTHER}),
+        Write("POST", f"{uploads}/?mount={digest_of(ELSEWHERE)}", 201),
+        Write("PATCH", appended, 202, rest_of_layer(appended_to)),
+        Write("PUT", f"{finished}?digest={digest_of(LAYER)}", 201, rest_of_layer(finished_to)),
+        Write("PUT", f"{complete}?digest={digest_of(LAYER[:HEAD])}", 201),
+        Write("DELETE", nothing, 204),
+        Write("PUT", f"{manifests}/new", 201, {"content": NEW}),
+        Write("PUT", f"{manifests}/{digest_of(NEW)}?tag=other", 201, {"content": NEW}),
+        Write("PUT", f"{manifests}/latest", 201, {"content": OLD}),
+        Write("DELETE", f"{manifests}/latest", 202),
+        Write("DELETE", f"{manifests}/{digest_of(SIGNATURE)}", 202),
+        Write("DELETE", f"/v2/{NAME}/blobs/{digest_of(LOOSE)}", 202),
+        Write("PATCH", f"/api/v1/repositories/{NAME}", 200, {"json": {"description": "hot", "public": True}}),
+        Write("DELETE", f"/api/v1/repositories/{DOOMED}", 204),
+        Write("POST", "/api/v1/tokens", 201, {"json": {"name": "more"}}),
+        Write("DELETE", f"/api/v1/tokens/{token_id}", 204),
+        Write("PUT", "/api/v1/account/password", 204, {"json": {"current": password, "new": password[::-1]}}),
+    ]
+
+
 class Galley:
     """A registry with something in it, on a disk that a ballast leaves some room on when it is thrown out."""
 
@@ -80,7 +122,7 @@ class Galley:
             await self._expect(201, await self.client.request("PUT", NAME, f"manifests/{tag}", content=manifest))
         self.sessions = [await self.client.begin(NAME) for _ in range(4)]
         for session in self.sessions[1:]:
-            await self._expect(202, await self.client.request("PATCH", NAME, session, content=LAYER[:100_000]))
+            await self._expect(202, await self.client.request("PATCH", NAME, session, content=LAYER[:HEAD]))
         made = await self._account("POST", "/api/v1/tokens", json={"name": "galley"})
         self.token_id = made.json()["id"]
         self.refresh_token = (await self._sign_in(offline_token="true")).json()["refresh_token"]
@@ -109,37 +151,10 @@ class Galley:
         assert str(self.disk.path) in answer.text
         assert "no room is left" in answer.text.lower()
 
-    def writes(self) -> list[Write]:
-        """Every request that writes, in an order in which all can be done."""
-        manifests, uploads = f"/v2/{NAME}/manifests", f"/v2/{NAME}/blobs/uploads"
-        cancelled, appended, finished, complete = self.sessions
-        body = os.urandom(40_000)
-        return [
-            Write("POST", f"{uploads}/", 202),
-            Write("POST", f"{uploads}/?digest={digest_of(body)}", 201, {"content": body}),
-            Write("POST", f"{uploads}/?mount={digest_of(ELSEWHERE)}&from={OTHER}", 201, {"also": OTHER}),
-            Write("POST", f"{uploads}/?mount={digest_of(ELSEWHERE)}", 201),
-            Write("PATCH", appended, 202, {"content": LAYER[100_000:200_000]}),
-            Write("PUT", f"{finished}?digest={digest_of(LAYER)}", 201, {"content": LAYER[100_000:]}),
-            Write("PUT", f"{complete}?digest={digest_of(LAYER[:100_000])}", 201),
-            Write("DELETE", cancelled, 204),
-            Write("PUT", f"{manifests}/new", 201, {"content": NEW}),
-            Write("PUT", f"{manifests}/{digest_of(NEW)}?tag=other", 201, {"content": NEW}),
-            Write("PUT", f"{manifests}/latest", 201, {"content": OLD}),
-            Write("DELETE", f"{manifests}/latest", 202),
-            Write("DELETE", f"{manifests}/{digest_of(SIGNATURE)}", 202),
-            Write("DELETE", f"/v2/{NAME}/blobs/{digest_of(LOOSE)}", 202),
-            Write("PATCH", f"/api/v1/repositories/{NAME}", 200, {"json": {"description": "hot", "public": True}}),
-            Write("DELETE", f"/api/v1/repositories/{DOOMED}", 204),
-            Write("POST", "/api/v1/tokens", 201, {"json": {"name": "more"}}),
-            Write("DELETE", f"/api/v1/tokens/{self.token_id}", 204),
-            Write(
-                "PUT",
-                "/api/v1/account/password",
-                204,
-                {"json": {"current": self.person.password, "new": "a password that is as long"}},
-            ),
-        ]
+    async def writes(self) -> list[Write]:
+        """List every request that writes, for the uploads as they are now."""
+        held = [await self.client.offset(NAME, session) for session in self.sessions]
+        return every_write(dict(zip(self.sessions, held, strict=True)), self.token_id, self.person.password)
 
     async def write(self, write: Write) -> httpx.Response:
         async with asyncio.timeout(AT_ONCE):
@@ -227,7 +242,7 @@ async def test_a_full_disk_stops_writing_and_nothing_else(galley: Galley) -> Non
     before = await galley.read()
     assert {status for status, _ in before.values()} == {200}
 
-    for write in galley.writes():
+    for write in await galley.writes():
         galley.told_what_is_full(await galley.write(write))
     await galley.sign_in_in_every_way()
     add_person = partial(galley.service.run, "user", "add", "stoker", "--password-stdin", input="coal and coal\n")
@@ -238,33 +253,35 @@ async def test_a_full_disk_stops_writing_and_nothing_else(galley: Galley) -> Non
     assert "unexpected exception" not in galley.service.log.read_text()
 
     galley.make_room()
-    for write in galley.writes():
+    for write in await galley.writes():
         answer = await galley.write(write)
         assert answer.status_code == write.status, (write, answer.text)
 
 
 @on("ext4")
 async def test_an_upload_that_no_room_was_left_for_goes_on_where_it_stopped(galley: Galley) -> None:
-    session = galley.sessions[1]
-    galley.told_what_is_full(await galley.write(Write("PATCH", session, 202, {"content": LAYER[100_000:]})))
+    _, session, *_ = galley.sessions
+    galley.told_what_is_full(await galley.write(Write("PATCH", session, 202, rest_of_layer(HEAD))))
     held = await galley.client.offset(NAME, session)
-    assert held is not None and 100_000 <= held < len(LAYER)
 
     galley.make_room()
 
-    rest = {"content": LAYER[held:], "headers": {"content-range": f"{held}-{len(LAYER) - 1}"}}
-    assert (await galley.write(Write("PATCH", session, 202, rest))).status_code == 202
+    assert (await galley.write(Write("PATCH", session, 202, rest_of_layer(held)))).status_code == 202
     assert (await galley.client.finish(NAME, session, digest_of(LAYER))).status_code == 201
 
 
 @on("tmpfs")
-async def test_a_body_larger_than_the_room_is_refused_whole(galley: Galley) -> None:
+async def test_a_body_larger_than_the_room_is_refused_and_cancelling_it_makes_room(galley: Galley) -> None:
+    _, session, *_ = galley.sessions
     galley.make_room()
-    session = galley.sessions[1]
-    content = os.urandom(24 * 1024 * 1024)
-    galley.told_what_is_full(await galley.write(Write("PATCH", session, 202, {"content": content})))
-    assert (await galley.client.request("DELETE", NAME, session)).status_code == 204
-    assert galley.disk.free() > 8 * 1024 * 1024
+    room = galley.disk.free()
+    body = Write("PATCH", session, 202, {"content": os.urandom(24 * 1024 * 1024)})
+    galley.told_what_is_full(await galley.write(body))
+    assert galley.disk.free() < 4096
+
+    assert (await galley.write(Write("DELETE", session, 204))).status_code == 204
+
+    assert galley.disk.free() >= room
 
 
 @on("tmpfs", "ext4")
@@ -279,11 +296,7 @@ async def test_a_service_that_died_on_a_full_disk_starts_there_again(galley: Gal
     assert (await galley.client.push_blob(NAME, digest_of(b"crumbs"), b"crumbs")).status_code == 201
 
 
-def test_every_route_that_writes_is_tried() -> None:
-    galley = Galley.__new__(Galley)
-    galley.sessions, galley.token_id = [f"/v2/{NAME}/blobs/uploads/{n}" for n in range(4)], ""
-    galley.person = Person("cook", "")
-    writing = {
-        (route, method) for route, methods in ROUTES.items() for method in methods if method not in ("GET", "HEAD")
-    }
-    assert {write.route for write in galley.writes()} - {None} == writing
+def test_every_route_of_the_registry_that_writes_is_tried() -> None:
+    sessions = {f"/v2/{NAME}/blobs/uploads/{number}": HEAD for number in range(4)}
+    writing = {(route, method) for route, methods in ROUTES.items() for method in methods} - READING
+    assert {write.route for write in every_write(sessions, "", "")} - {None} == writing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from database import DatabaseFull, Transaction
@@ -115,8 +116,6 @@ async def test_transactions_are_counted() -> None:
 
     assert await database.write(work) == "written"
     inner.full = True
-    try:
+    with pytest.raises(DatabaseFull):
         await database.write(work)
-    except DatabaseFull:
-        pass
     assert (figures.writes.count, figures.failed_writes) == (1, 1)

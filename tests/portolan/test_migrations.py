@@ -21,7 +21,6 @@ from database import DatabaseUnavailable, metadata, migrations
 from database.locks import held
 from portolan.app import MIGRATIONS
 
-
 #: Whose tables the code declares; importing them is what declares them.
 OWNERS = (auth.tables, catalog.metadata.tables, database.events)
 

@@ -79,18 +79,6 @@ class Client:
             raise ClientFailed(f"{self.program} {' '.join(command)}: exit {done.returncode}\n{told}")
         return done.stdout
 
-    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """Run it beside others; whoever asks waits for its end."""
-        command = [self._path, *map(str, arguments)]
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
     def ran(self, words: str, since: int = 0) -> bool:
         """Tell whether one of its commands from the one numbered *since* on had these words, in this order."""
         return any(_in_order(words.split(), command) for command in self.commands[since:])

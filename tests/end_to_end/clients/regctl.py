@@ -49,7 +49,8 @@ class Regctl(Client):
         return self.run("tag", "ls", self.at(repository)).split()
 
     def repositories(self) -> list[str]:
-        return self.run("repo", "ls", self.address).split()
+        # It reads one page, of a hundred if nobody says more.
+        return self.run("repo", "ls", "--limit=1000", self.address).split()
 
     def manifest(self, reference: str) -> bytes:
         return self.read("manifest", "get", "--format=raw-body", self.at(reference))
