@@ -32,6 +32,12 @@ BUILDKIT_CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 _INDEXES = (OCI_INDEX, DOCKER_LIST)
 _IMAGES = (OCI_MANIFEST, DOCKER_MANIFEST)
 _KNOWN = (*_INDEXES, *_IMAGES, OCI_ARTIFACT)
+#: What is read; everything else is kept as it came.
+_READ = (*_KNOWN, *_DOCKER_SCHEMA_1)
+
+#: References that one manifest may have: each is a row. An index of all platforms has some twenty, an image may have
+#: 127 layers, a build cache a few hundred.
+MOST_REFERENCES = 5000
 
 
 #: A manifest is served under the type that it came with, so that must not be one that a browser would render.
@@ -77,11 +83,17 @@ class Manifest:
     def parse(cls, content: bytes, media_type: str | None, algorithm: str = "sha256") -> Manifest:
         """Read *content*, which came with the Content-Type *media_type* (without parameters).
 
-        A media type that is not known here is kept without being read further.
+        A media type that is not known here is kept without being read further. Media types are compared without
+        regard to case (RFC 6838, 4.2): what another reader would take for an image is checked as one.
 
         Raises:
             InvalidManifest: it is not what its media type says, or could be read as two things at once.
         """
+        if media_type and media_type.lower() not in _READ:
+            _check_media_type(media_type)
+            if _said(content) not in (None, media_type):
+                raise InvalidManifest(f"mediaType is {_said(content)} but the Content-Type is {media_type}")
+            return cls(content, Digest.of(content, algorithm), media_type)
         read = _read(content)
         said = read.mediaType or None
         if media_type and said and said != media_type:
@@ -89,15 +101,17 @@ class Manifest:
         media_type = media_type or said
         if not media_type:
             raise InvalidManifest("neither a mediaType nor a Content-Type says what this is")
-        if _MEDIA_TYPE.fullmatch(media_type) is None:
-            raise InvalidManifest("the media type must be application/ and a name (RFC 6838)")
-        if media_type in _DOCKER_SCHEMA_1 or read.schemaVersion == 1:
-            raise InvalidManifest("Docker's schema 1 is not supported; push the image in schema 2 or as OCI")
+        _check_media_type(media_type)
         digest = Digest.of(content, algorithm)
-        if media_type not in _KNOWN:
+        kind = media_type.lower()
+        if kind not in _READ:
             return cls(content, digest, media_type)
-        _check_shape(read, media_type)
+        if kind in _DOCKER_SCHEMA_1 or read.schemaVersion == 1:
+            raise InvalidManifest("Docker's schema 1 is not supported; push the image in schema 2 or as OCI")
+        _check_shape(read, kind)
         artifact_type = read.artifactType or (read.config.mediaType if read.config is not None else None)
+        if artifact_type:
+            _check_artifact_type(artifact_type)
         return cls(
             content,
             digest,
@@ -105,7 +119,7 @@ class Manifest:
             artifact_type=artifact_type or None,
             subject=_digest(read.subject.digest, "subject") if read.subject is not None else None,
             annotations=read.annotations or {},
-            references=tuple(_references(read, media_type)),
+            references=tuple(_references(read)),
         )
 
 
@@ -129,7 +143,12 @@ class _Document(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
+class _Typed(msgspec.Struct):
+    mediaType: str | None = None
+
+
 _decode = msgspec.json.Decoder(_Document).decode
+_decode_type = msgspec.json.Decoder(_Typed).decode
 
 
 def _read(content: bytes) -> _Document:
@@ -143,9 +162,28 @@ def _read(content: bytes) -> _Document:
         raise InvalidManifest("it is nested too deeply") from error
 
 
+def _check_media_type(media_type: str) -> None:
+    if _MEDIA_TYPE.fullmatch(media_type) is None:
+        raise InvalidManifest("the media type must be application/ and a name (RFC 6838)")
+
+
+def _check_artifact_type(artifact_type: str) -> None:
+    """Refuse what no list of referrers could hold and no filter could name."""
+    if len(artifact_type) > 255 or not artifact_type.isprintable():
+        raise InvalidManifest("the artifact type must be at most 255 printable characters")
+
+
+def _said(content: bytes) -> str | None:
+    """Return the mediaType member of something that is kept unread; None where it has none, or is no JSON object."""
+    try:
+        return _decode_type(content).mediaType
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def _check_shape(read: _Document, media_type: str) -> None:
     """Refuse what another reader could take for something else (CVE-2021-41190)."""
-    if read.schemaVersion != 2:
+    if read.schemaVersion != 2 and media_type != OCI_ARTIFACT:  # which has none
         raise InvalidManifest("schemaVersion must be 2")
     image_members = [name for name in ("config", "layers", "fsLayers", "blobs") if getattr(read, name) is not None]
     if media_type in _INDEXES:
@@ -163,7 +201,9 @@ def _check_shape(read: _Document, media_type: str) -> None:
             raise InvalidManifest("an image manifest needs config and layers")
 
 
-def _references(read: _Document, media_type: str) -> list[Descriptor]:
+def _references(read: _Document) -> list[Descriptor]:
+    if sum(len(listed or ()) for listed in (read.layers, read.blobs, read.manifests)) > MOST_REFERENCES:
+        raise InvalidManifest(f"it refers to more than {MOST_REFERENCES} blobs or manifests")
     found: list[Descriptor] = []
     if read.config is not None:
         found.append(_descriptor(read.config, "config", Role.CONFIG))
@@ -173,7 +213,7 @@ def _references(read: _Document, media_type: str) -> list[Descriptor]:
     children = read.manifests or ()
     of_blobs = any(child.mediaType == BUILDKIT_CACHE_CONFIG for child in children)
     for position, child in enumerate(children):
-        is_blob = of_blobs and child.mediaType not in _KNOWN
+        is_blob = of_blobs and child.mediaType.lower() not in _KNOWN
         role = Role.MANIFEST if not is_blob else Role.CONFIG if child.mediaType == BUILDKIT_CACHE_CONFIG else Role.LAYER
         found.append(_descriptor(child, f"manifests[{position}]", role, optional=not is_blob))
     return found
@@ -185,8 +225,8 @@ def _is_foreign(layer: _Reference) -> bool:
 
 
 def _descriptor(read: _Reference, where: str, role: Role, *, optional: bool = False) -> Descriptor:
-    if read.size < 0:
-        raise InvalidManifest(f"{where}.size must not be negative")
+    if not 0 <= read.size < 2**63:
+        raise InvalidManifest(f"{where}.size must be 0 or more, and less than 2^63")
     return Descriptor(read.mediaType, _digest(read.digest, where), read.size, role, optional)
 
 

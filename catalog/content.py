@@ -12,7 +12,7 @@ are just being removed is waited for. `catalog.garbage` is the other side.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 
 from cas import BlobReader, BlobStore, BlobUnknown, CasError, Digest, RepositoryName, UploadId
@@ -20,6 +20,7 @@ from catalog import garbage
 from catalog.errors import BlobBusy, BlobNotLinked, UploadUnknown
 from catalog.metadata import blobs, repositories, uploads
 from database import Database, Transaction
+from database.protocol import Reader
 
 #: How long a push waits for a collector that removes the same blob, and how often it looks, in seconds.
 _PATIENCE = 5.0
@@ -129,25 +130,24 @@ class Content:
 
     async def mount(self, name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
         """Link a blob of *source*, which the caller may pull from; tell whether it was there."""
-
-        async def link(tx: Transaction) -> bool:
-            if not await blobs.is_linked(tx, source, digest):
-                return False
-            await blobs.mount(tx, await repositories.ensure(tx, name, public=self._public), digest)
-            return True
-
-        return await self._stored(digest) and await self._database.write(link)
+        return await self._mount(name, digest, lambda reader: blobs.is_linked(reader, source, digest))
 
     async def mount_from_anywhere(self, name: RepositoryName, digest: Digest, readable_json: str) -> bool:
         """Link a blob of any public repository or of those in *readable_json*; tell whether it was there."""
+        return await self._mount(name, digest, lambda reader: blobs.is_readable(reader, digest, readable_json))
+
+    async def _mount(self, name: RepositoryName, digest: Digest, is_there: Callable[[Reader], Awaitable[bool]]) -> bool:
+        """Link the blob if *is_there*. That is asked first: what the caller may not see must not cost time either."""
 
         async def link(tx: Transaction) -> bool:
-            if not await blobs.is_readable(tx, digest, readable_json):
+            if not await is_there(tx):
                 return False
             await blobs.mount(tx, await repositories.ensure(tx, name, public=self._public), digest)
             return True
 
-        return await self._stored(digest) and await self._database.write(link)
+        if not await is_there(self._database) or not await self._stored(digest):
+            return False
+        return await self._database.write(link)
 
     async def _stored(self, digest: Digest) -> bool:
         try:

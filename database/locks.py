@@ -18,8 +18,9 @@ import asyncpg
 from database.connect import is_sqlite, sqlite_path
 from database.errors import DatabaseUnavailable
 
-#: Seconds between two attempts at a file that another process holds.
-_EVERY = 0.05
+#: Seconds between two attempts at a lock that another process holds: at first, and at most.
+_FIRST_WAIT = 0.05
+_LONGEST_WAIT = 1.0
 #: Seconds that the server may take to answer that the session is alive.
 _TIMEOUT = 10
 
@@ -49,13 +50,23 @@ async def _held_by_file(url: str, name: str) -> AsyncIterator[StillHeld]:
     except OSError as error:
         raise DatabaseUnavailable(f"{path}: {error.strerror}") from error
     with file:
-        while not _locked(file):  # noqa: ASYNC110 - another process lets go of it: no event tells of that
-            await asyncio.sleep(_EVERY)
+
+        async def lock() -> bool:
+            return _locked(file)
+
+        await _until_ours(lock)
 
         async def still_held() -> None:
             """A file's lock ends with its process, not before."""
 
         yield still_held
+
+
+async def _until_ours(lock: Callable[[], Awaitable[bool]]) -> None:
+    wait = _FIRST_WAIT
+    while not await lock():
+        await asyncio.sleep(wait)
+        wait = min(wait * 1.5, _LONGEST_WAIT)
 
 
 def _locked(file: IO[bytes]) -> bool:
@@ -75,16 +86,23 @@ async def _held_by_session(url: str, name: str) -> AsyncIterator[StillHeld]:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise DatabaseUnavailable(f"{server}: {error or type(error).__name__}") from error
 
+    asking = asyncio.Lock()  # one statement at a time: the driver refuses a second one
+
+    async def lock() -> bool:
+        # Asked again and again: a statement that waits in the server for days would keep vacuum from cleaning up.
+        return bool(await session.fetchval("SELECT pg_try_advisory_lock($1)", number, timeout=_TIMEOUT))
+
     async def still_held() -> None:
         try:
-            await session.fetchval("SELECT 1", timeout=_TIMEOUT)
+            async with asking:
+                await session.fetchval("SELECT 1", timeout=_TIMEOUT)
         except Exception as error:  # the driver's own errors included, when the connection breaks off in between
             raise DatabaseUnavailable(f"{server}: {error or type(error).__name__}") from error
 
     try:
         try:
-            await session.execute("SELECT pg_advisory_lock($1)", number)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            await _until_ours(lock)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise DatabaseUnavailable(f"{server}: {error or type(error).__name__}") from error
         yield still_held
     finally:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -111,14 +111,20 @@ class SqliteDatabase:
             try:
                 outcomes = self._commit(batch)
             except Exception as fault:  # noqa: BLE001 - this thread must outlive it: whoever waits is told
-                self._writes.rollback()
                 outcomes = [(None, fault)] * len(batch)
+                self._begin_anew()
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, BaseException | None]]] = {}
             for write, (result, error) in zip(batch, outcomes, strict=True):
                 by_loop.setdefault(write.loop, []).append((write.done, result, error))
             for loop, settled in by_loop.items():
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, settled)
+
+    def _begin_anew(self) -> None:
+        """Leave whatever state the connection is in. Where it cannot be opened again, the next write says so."""
+        with suppress(sqlite3.Error, DatabaseError):
+            self._writes.close()
+            self._writes = open_connection(self._path)
 
     def _commit(self, batch: list[_Write]) -> list[_Outcome]:
         """Run *batch* in one transaction; a work that fails takes back its own changes alone."""

@@ -62,7 +62,7 @@ async def _data_directory(settings: Settings) -> Finding:
     what, data = "data directory", settings.data
     if not data.exists():
         parent = next(each for each in data.parents if each.exists())
-        if os.access(parent, os.W_OK | os.X_OK):
+        if _unwritable(parent) is None:
             return Finding(what, "ok", f"{data} will be made at the first start")
         return Finding(
             what,
@@ -117,6 +117,10 @@ async def _database(settings: Settings) -> Finding:
     what = "database"
     missing = _missing_file(settings)
     if missing is not None:
+        if missing.parent != settings.data and not missing.parent.is_dir():
+            return Finding(
+                what, "wrong", f"there is no directory {missing.parent}", "make it, or put database_url right"
+            )
         return Finding(what, "ok", f"{missing} will be made at the first start")
     try:
         now, newest = await migrations.current(settings.database), migrations.head(MIGRATIONS)

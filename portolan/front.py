@@ -20,6 +20,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
+from catalog.registry.routes import match
 from portolan import logs
 from portolan.metrics import Figures, Timing
 from portolan.origin import HOST
@@ -38,10 +39,12 @@ _METHODS = _READS | {"POST", "PUT", "PATCH", "DELETE"}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _REGISTRY = ("/v2/", "/v1/")
-#: The site's routes, by the first part of the path: few names, whatever clients make up. The registry names its own.
+#: The site's routes by the first part of the path.
 _FIRST_PARTS = {
     "": "page",
-    **{part: part for part in ("api", "healthz", "metrics", "readyz", "set-up", "static", "token", ".well-known")},
+    **{
+        part: part for part in ("api", "healthz", "metrics", "readyz", "set-up", "static", "token", "v1", ".well-known")
+    },
 }
 
 #: Status that is logged and counted where the client went away before there was one (as nginx calls it).
@@ -84,11 +87,7 @@ class Front:
         if method not in _READS:
             exchange.receiving = receive
             receive = exchange.receive
-        state = scope.setdefault("state", {})
-        if path.startswith(_REGISTRY) or path == "/v2":
-            application, state["route"] = self._registry, path[1:3]
-        else:
-            application, state["route"] = self._site, _FIRST_PARTS.get(path[1:].partition("/")[0], "other")
+        application = self._registry if path.startswith(_REGISTRY) or path == "/v2" else self._site
         try:
             await application(scope, receive, exchange.send)
         except ClientDisconnect:
@@ -99,15 +98,16 @@ class Front:
             if not exchange.status:
                 await exchange.fail(path, method)
         finally:
-            self._finish(method, path, state["route"], exchange, perf_counter() - started)
+            self._finish(method, path, exchange, perf_counter() - started)
 
-    def _finish(self, method: str, path: str, route: str, exchange: _Exchange, seconds: float) -> None:
+    def _finish(self, method: str, path: str, exchange: _Exchange, seconds: float) -> None:
         status = exchange.status or CLIENT_GONE
         if method not in _METHODS:
             method = "other"
         figures = self._figures
         figures.sent += exchange.sent
         figures.received += exchange.received
+        route = route_of(path)
         key = (route, method, status // 100)
         timing = self._timings.get(key)
         if timing is None:
@@ -185,6 +185,14 @@ class _Exchange:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+def route_of(path: str) -> str:
+    """Name what was asked for, without what clients chose in it: few names, whatever they make up."""
+    if path.startswith("/v2"):
+        found = match(path)
+        return "other" if found is None else found.route
+    return _FIRST_PARTS.get(path[1:].partition("/")[0], "other")
 
 
 def unexpected_body(path: str, request_id: str) -> bytes:

@@ -34,11 +34,41 @@ def bind(address: Address) -> list[socket.socket]:
     Raises:
         CannotListen: on one of them it is not possible; none is kept.
     """
+    return _bind(address, shared=False)
+
+
+def bind_each(address: Address, processes: int) -> list[list[socket.socket]]:
+    """Listen on *address* once for each of *processes*, and let the kernel deal connections out to them.
+
+    One socket that all of them accept from would do too, but whoever wakes first takes all that wait: of 16 clients
+    that come together one process gets 16, the other none. Nobody else who listens there is joined by accident: that
+    the address is free is tried first.
+
+    Raises:
+        CannotListen: on one of them it is not possible; none is kept.
+    """
+    if processes == 1:
+        return [bind(address)]
+    tried = bind(address)
+    free = Address(address.host, port_of(tried))
+    close(tried)
+    bound: list[list[socket.socket]] = []
+    try:
+        for _ in range(processes):
+            bound.append(_bind(free, shared=True))  # noqa: PERF401 - what was bound is closed if one fails
+    except CannotListen:
+        for each in bound:
+            close(each)
+        raise
+    return bound
+
+
+def _bind(address: Address, *, shared: bool) -> list[socket.socket]:
     bound: list[socket.socket] = []
     port = address.port
     try:
         for family, host in _resolved(address):
-            bound.append(_bound(family, host, port))
+            bound.append(_bound(family, host, port, shared=shared))
             port = bound[0].getsockname()[1]
     except OSError as error:
         close(bound)
@@ -71,10 +101,12 @@ def _resolved(address: Address) -> list[tuple[int, str]]:
     return list(dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in found))
 
 
-def _bound(family: int, host: str, port: int) -> socket.socket:
+def _bound(family: int, host: str, port: int, *, shared: bool) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

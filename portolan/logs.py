@@ -7,6 +7,7 @@ promise a secret are never written. What libraries say through `logging` takes t
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -91,7 +92,11 @@ def _drop_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     line = {"time": event.pop("time", None), "level": event.pop("level", None), "event": event.pop("event", None)}
-    return msgspec.json.encode({**line, **event}, enc_hook=str).decode()
+    line.update(event)
+    try:
+        return msgspec.json.encode(line, enc_hook=str).decode()
+    except UnicodeEncodeError:  # a name of a file that is no text; the standard library writes it with escapes
+        return json.dumps(line, default=str)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

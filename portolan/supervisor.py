@@ -1,6 +1,6 @@
 """Keeps the parts of the program running: starts them, restarts one that dies, ends them together.
 
-    serve ──┬── web (as many as the settings say; they share the listening sockets)
+    serve ──┬── web (as many as the settings say, each with a listening socket of its own)
             └── ingest
 
 The listening sockets are bound here and handed down, so no connection is refused while a part is replaced. A first

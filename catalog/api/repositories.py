@@ -93,6 +93,8 @@ class _Endpoint:
             change = msgspec.json.decode(body, type=_Change)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return problem(400, f"The body must be a JSON object with public, description, or both: {error}.")
+        if change.description is not None and "\0" in change.description:
+            return problem(422, "A description must not hold the character NUL.")
         if change.description is not None and len(change.description) > LONGEST_DESCRIPTION:
             return problem(422, f"A description has at most {LONGEST_DESCRIPTION} characters.")
         changed = await self._repositories.change(name, public=change.public, description=change.description)

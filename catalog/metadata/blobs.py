@@ -71,10 +71,13 @@ _LINKED_IN = Query(
     .where(repositories.c.name == bindparam("name"), links.c.digest == bindparam("blob"))
 )
 _LINKED_AMONG = Query(
-    select(links.c.digest).where(
+    select(links.c.digest)
+    .where(
         links.c.repository_id == bindparam("repository"),
         links.c.digest.in_(select(json_items(bindparam("wanted", type_=Text)).table_valued("value").c.value)),
     )
+    .order_by(links.c.digest)
+    .with_for_update(read=True, key_share=True)
 )
 
 
@@ -141,13 +144,14 @@ async def unlink(tx: Transaction, repository_id: str, name: RepositoryName, dige
         BlobInUse: a manifest of the repository refers to it.
         BlobNotLinked: it is not there.
     """
+    if not await tx.run(_UNLINK, repository=repository_id, blob=digest.text):
+        raise BlobNotLinked(name, digest)
+    # Only now: on PostgreSQL the line above waited for a manifest's push that was counting on the link.
     row = await tx.one(_REFERRING, repository=repository_id, blob=digest.text)
     if row is not None:
         raise BlobInUse(digest, str(row[0]))
-    if not await tx.run(_UNLINK, repository=repository_id, blob=digest.text):
-        raise BlobNotLinked(name, digest)
 
 
-async def linked_among(reader: Reader, repository_id: str, wanted_json: str) -> set[str]:
-    """Return those of the digests in *wanted_json* (a JSON array) that the repository has."""
-    return {str(digest) for (digest,) in await reader.all(_LINKED_AMONG, repository=repository_id, wanted=wanted_json)}
+async def linked_among(tx: Transaction, repository_id: str, wanted_json: str) -> set[str]:
+    """Return those of the digests in *wanted_json* (a JSON array) that the repository has, and has until *tx* ends."""
+    return {str(digest) for (digest,) in await tx.all(_LINKED_AMONG, repository=repository_id, wanted=wanted_json)}

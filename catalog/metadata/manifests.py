@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, bindparam, delete, select, text
+from sqlalchemy import Integer, Text, bindparam, delete, func, or_, select, text, true
 
 from cas import Digest, Manifest, Reference, RepositoryName, Role, Tag
 from catalog.errors import ManifestBlobUnknown, ManifestUnknown
@@ -15,7 +15,7 @@ from catalog.metadata import blobs, repositories, tags
 from catalog.metadata.tables import manifest_references, manifests
 from catalog.metadata.tables import repositories as repositories_table
 from catalog.metadata.tables import tags as tags_table
-from database import Query, Transaction, events, insert_or
+from database import Query, Transaction, events, insert_or, json_items
 from database.protocol import Reader
 
 _HEAD = (manifests.c.repository_id, manifests.c.digest, manifests.c.media_type, manifests.c.size)
@@ -34,6 +34,7 @@ _GET = {
     Digest: Query(select(*_HEAD, manifests.c.content).select_from(_IN_REPOSITORY).where(*_BY_DIGEST)),
     Tag: Query(select(*_HEAD, manifests.c.content).select_from(_TAGGED).where(*_BY_TAG)),
 }
+_AMONG = select(json_items(bindparam("digests", type_=Text)).table_valued("value").c.value)
 _KEEP = Query(
     insert_or(manifests).on_conflict_do_update(
         index_elements=["repository_id", "digest"],
@@ -55,7 +56,19 @@ _KEEP = Query(
     "pushed",
     "content",
 )
-_REFER = Query(insert_or(manifest_references).on_conflict_do_nothing(), "repository_id", "parent", "role", "child")
+_REFER = Query(
+    insert_or(manifest_references)
+    .from_select(
+        ["repository_id", "parent", "role", "child"],
+        select(
+            bindparam("repository", type_=Text),
+            bindparam("manifest", type_=Text),
+            bindparam("as_role", type_=Text),
+            json_items(bindparam("children", type_=Text)).table_valued("value").c.value,
+        ).where(true()),  # SQLite takes ON CONFLICT for a join's ON where the SELECT ends without a WHERE
+    )
+    .on_conflict_do_nothing()
+)
 _REMOVE = Query(
     delete(manifests).where(
         manifests.c.repository_id == bindparam("repository"), manifests.c.digest == bindparam("manifest")
@@ -77,7 +90,7 @@ _REFERRERS = Query(
         manifests.c.media_type,
         manifests.c.size,
         manifests.c.artifact_type,
-        manifests.c.annotations,
+        func.coalesce(func.length(manifests.c.annotations), 0),
     )
     .select_from(_IN_REPOSITORY)
     .where(
@@ -87,6 +100,22 @@ _REFERRERS = Query(
     )
     .order_by(manifests.c.digest)
     .limit(bindparam("most", type_=Integer))
+)
+
+
+_ANNOTATIONS = Query(
+    select(manifests.c.digest, manifests.c.annotations)
+    .select_from(_IN_REPOSITORY)
+    .where(repositories_table.c.name == bindparam("name"), manifests.c.digest.in_(_AMONG))
+)
+_OTHERS_AMONG = Query(
+    select(manifests.c.digest)
+    .select_from(_IN_REPOSITORY)
+    .where(
+        repositories_table.c.name == bindparam("name"),
+        manifests.c.digest.in_(_AMONG),
+        or_(manifests.c.subject.is_(None), manifests.c.subject != bindparam("subject")),
+    )
 )
 
 
@@ -101,13 +130,20 @@ class StoredManifest(NamedTuple):
 
 
 class Referrer(NamedTuple):
-    """What a list of referrers says of one; *annotations* is a JSON object's text."""
+    """What a list of referrers says of one; *annotations* is a JSON object's text, empty where it has none."""
 
     digest: str
     media_type: str
     size: int
     artifact_type: str | None
-    annotations: str | None
+    annotations: str
+
+
+class Referrers(NamedTuple):
+    """One page of referrers, and whether there are more after it."""
+
+    page: list[Referrer]
+    more: bool
 
 
 async def stat(reader: Reader, name: RepositoryName, reference: Reference) -> StoredManifest:
@@ -159,8 +195,16 @@ async def put(tx: Transaction, push: Push) -> None:
     if not push.sparse:
         await _require_blobs(tx, repository_id, push)
     changed = await tx.run(_KEEP, **_row(repository_id, manifest))
-    for role, child in {(found.role.value, found.digest.text) for found in manifest.references}:
-        await tx.run(_REFER, repository_id=repository_id, parent=manifest.digest.text, role=role, child=child)
+    for role in Role:
+        children = sorted({found.digest.text for found in manifest.references if found.role is role})
+        if children:
+            await tx.run(
+                _REFER,
+                repository=repository_id,
+                manifest=manifest.digest.text,
+                as_role=role.value,
+                children=json.dumps(children),
+            )
     if changed:
         body = {"name": push.name.text, "digest": manifest.digest.text, "media_type": manifest.media_type}
         await events.record(tx, "manifest.pushed", repository_id, body)
@@ -200,15 +244,40 @@ async def remove(tx: Transaction, name: RepositoryName, digest: Digest, subject:
         ManifestUnknown: there is none of that digest in the repository.
     """
     found = await stat(tx, name, digest)
-    for tag in await tags.pointing_to(tx, found.repository_id, digest):
-        await tags.remove(tx, found.repository_id, name, tag, subject)
+    await tags.remove_pointing_to(tx, found.repository_id, name, digest, subject)
     holding = await tx.all(_HOLDING, repository=found.repository_id, manifest=digest.text, most=10)
     await tx.run(_REMOVE, repository=found.repository_id, manifest=digest.text)
     await events.record(tx, "manifest.deleted", found.repository_id, {"name": name.text, "digest": digest.text})
     return [str(parent) for (parent,) in holding]
 
 
-async def referrers(reader: Reader, name: RepositoryName, subject: Digest, last: str, most: int) -> list[Referrer]:
-    """List the manifests whose subject is *subject*, by digest, after *last*, at most *most*."""
-    rows = await reader.all(_REFERRERS, name=name.text, subject=subject.text, last=last, most=most)
-    return [Referrer(*row) for row in rows]
+async def referrers(
+    reader: Reader, name: RepositoryName, subject: Digest, last: str, most: int, most_bytes: int
+) -> Referrers:
+    """List the manifests whose subject is *subject*, by digest, after *last*.
+
+    A page has at most *most* of them, and ends before their annotations are more than *most_bytes* characters; one is
+    always on it.
+    """
+    rows = await reader.all(_REFERRERS, name=name.text, subject=subject.text, last=last, most=most + 1)
+    taken, length = 0, 0
+    for row in rows[:most]:
+        length += row[4]
+        if taken and length > most_bytes:
+            break
+        taken += 1
+    page = rows[:taken]
+    digests = json.dumps([row[0] for row in page if row[4]])
+    annotations: dict[str, str] = dict(await reader.all(_ANNOTATIONS, name=name.text, digests=digests))
+    listed = [
+        Referrer(digest, media_type, size, artifact_type, annotations.get(digest, ""))
+        for digest, media_type, size, artifact_type, _ in page
+    ]
+    return Referrers(listed, len(rows) > taken)
+
+
+async def others_among(reader: Reader, name: RepositoryName, subject: Digest, digests: Sequence[str]) -> set[str]:
+    """Return those of *digests* that are manifests of the repository and do not say themselves that they refer to
+    *subject*."""
+    rows = await reader.all(_OTHERS_AMONG, name=name.text, subject=subject.text, digests=json.dumps(list(digests)))
+    return {str(digest) for (digest,) in rows}

@@ -33,6 +33,8 @@ _PUBLIC = Query(select(repositories.c.public).where(repositories.c.name == bindp
 _ID = Query(
     select(repositories.c.id).where(repositories.c.name == bindparam("name")).with_for_update(read=True, key_share=True)
 )
+#: Against a push that would add a link between the look at the links and the deletion.
+_LOCKED = Query(select(repositories.c.id).where(repositories.c.name == bindparam("name")).with_for_update())
 _INSERT = Query(
     insert_or(repositories).on_conflict_do_nothing(), "id", "name", "namespace", "public", "description", "created"
 )
@@ -47,6 +49,11 @@ _SET = Query(
 _DELETE = Query(delete(repositories).where(repositories.c.id == bindparam("row")))
 _LINKED = Query(select(links.c.digest).where(links.c.repository_id == bindparam("row")))
 _PULLS = Query(select(func.coalesce(func.sum(pulls.c.pulls), 0)).where(pulls.c.repository_id == bindparam("row")))
+
+
+#: Characters of what is searched for, and of the descriptions that are searched: `LIKE` costs their product.
+LONGEST_SEARCH = 100
+SEARCHED_DESCRIPTION = 500
 
 
 class Repository(NamedTuple):
@@ -144,6 +151,8 @@ async def remove(tx: Transaction, name: RepositoryName) -> list[str]:
     Raises:
         RepositoryUnknown: there is none of that name.
     """
+    if await tx.one(_LOCKED, name=name.text) is None:
+        raise RepositoryUnknown(name)
     repository = await find(tx, name)
     linked = [str(digest) for (digest,) in await tx.all(_LINKED, row=repository.id)]
     await tx.run(_DELETE, row=repository.id)
@@ -177,15 +186,24 @@ _LONG_AFTER, _SHORT_AFTER = (
     )
     for condition in (~_SHORT, _SHORT)
 )
-_MATCHES: Any = or_(
-    func.lower(repositories.c.name).like(bindparam("pattern", type_=Text), escape="\\"),
-    func.lower(repositories.c.description).like(bindparam("pattern", type_=Text), escape="\\"),
+_DESCRIBED = func.lower(func.substr(repositories.c.description, 1, SEARCHED_DESCRIPTION))
+_MATCHES: Any = and_(
+    _visible_condition(),
+    or_(
+        func.lower(repositories.c.name).like(bindparam("pattern", type_=Text), escape="\\"),
+        _DESCRIBED.like(bindparam("pattern", type_=Text), escape="\\"),
+    ),
 )
+_IN_ORDER = (func.length(repositories.c.name), repositories.c.name)
+_COUNT = Query(select(func.count()).select_from(repositories).where(_MATCHES))
 _SEARCH = Query(
     select(repositories)
-    .where(_visible_condition(), _MATCHES)
-    .order_by(func.length(repositories.c.name), repositories.c.name)
+    .where(_MATCHES)
+    .order_by(*_IN_ORDER)
+    .limit(bindparam("most", type_=Integer))
+    .offset(bindparam("skipped", type_=Integer))
 )
+_SEARCH_NAMES = Query(select(repositories.c.name, repositories.c.public).where(_MATCHES).order_by(*_IN_ORDER))
 
 
 async def names_after(reader: Reader, visible: Visible, default_namespace: str, last: str, most: int) -> list[str]:
@@ -216,11 +234,23 @@ async def _admitted_after(
 
 
 async def search(reader: Reader, visible: Visible, text: str, offset: int, most: int) -> Found:
-    """Find what *visible* admits with *text* in its name or its description, the shortest names first."""
+    """Find what *visible* admits with *text* in its name or the beginning of its description, the shortest names first.
+
+    *text* has at most `LONGEST_SEARCH` characters.
+    """
     escaped = text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    rows = await reader.all(_SEARCH, pattern=f"%{escaped}%", **_visible(visible))
-    admitted = [found for found in map(_repository, rows) if visible.admits(found.name, found.public)]
-    return Found(len(admitted), admitted[offset : offset + most])
+    values = {"pattern": f"%{escaped}%", **_visible(visible)}
+    if visible.limits is None:
+        counted = await reader.one(_COUNT, **values)
+        rows = await reader.all(_SEARCH, most=most, skipped=offset, **values)
+        return Found(int(counted[0]) if counted is not None else 0, [_repository(row) for row in rows])
+    # What narrows a token further is not in the statement.
+    names = [
+        RepositoryName(name)
+        for name, public in await reader.all(_SEARCH_NAMES, **values)
+        if visible.admits(RepositoryName(name), bool(public))
+    ]
+    return Found(len(names), [await find(reader, name) for name in names[offset : offset + most]])
 
 
 def _repository(row: tuple[Any, ...]) -> Repository:

@@ -26,10 +26,10 @@ _MOVE = Query(
 )
 _REMEMBER = Query(insert(tag_history), "repository_id", "name", "digest", "at", "subject")
 _REMOVE = Query(delete(tags).where(tags.c.repository_id == bindparam("repository"), tags.c.name == bindparam("tag")))
-_POINTING_TO = Query(
-    select(tags.c.name)
+_REMOVE_POINTING_TO = Query(
+    delete(tags)
     .where(tags.c.repository_id == bindparam("repository"), tags.c.digest == bindparam("manifest"))
-    .order_by(tags.c.name)
+    .returning(tags.c.name)
 )
 _NAMES_AFTER = Query(
     select(tags.c.name)
@@ -74,14 +74,22 @@ async def remove(tx: Transaction, repository_id: str, name: RepositoryName, tag:
     """
     if not await tx.run(_REMOVE, repository=repository_id, tag=tag.text):
         raise TagUnknown(name, tag)
+    await _removed(tx, repository_id, name, tag.text, subject)
+
+
+async def remove_pointing_to(
+    tx: Transaction, repository_id: str, name: RepositoryName, digest: Digest, subject: str
+) -> None:
+    """Take all tags away that point to a manifest at this moment; one that was just moved elsewhere stays."""
+    rows = await tx.all(_REMOVE_POINTING_TO, repository=repository_id, manifest=digest.text)
+    for tag in sorted(str(tag) for (tag,) in rows):
+        await _removed(tx, repository_id, name, tag, subject)
+
+
+async def _removed(tx: Transaction, repository_id: str, name: RepositoryName, tag: str, subject: str) -> None:
     now = int(time.time())
-    await tx.run(_REMEMBER, repository_id=repository_id, name=tag.text, digest=None, at=now, subject=subject)
-    await events.record(tx, "tag.deleted", repository_id, {"name": name.text, "tag": tag.text})
-
-
-async def pointing_to(reader: Reader, repository_id: str, digest: Digest) -> list[Tag]:
-    """List the tags that point to a manifest."""
-    return [Tag(name) for (name,) in await reader.all(_POINTING_TO, repository=repository_id, manifest=digest.text)]
+    await tx.run(_REMEMBER, repository_id=repository_id, name=tag, digest=None, at=now, subject=subject)
+    await events.record(tx, "tag.deleted", repository_id, {"name": name.text, "tag": tag})
 
 
 async def names_after(reader: Reader, repository: RepositoryName, last: str, most: int) -> list[str]:

@@ -61,6 +61,8 @@ class RegistryApplication:
 
     async def _respond(self, request: Request, scope: Scope) -> Response:
         try:
+            if b"%00" in scope["query_string"]:
+                return answer(400, "UNSUPPORTED", "a parameter holds the character NUL, which nothing here has")
             if request.path.startswith("/v1/"):
                 return await version_1.respond(self._registry, request)
             found = match(request.path)

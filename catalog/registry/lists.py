@@ -5,8 +5,6 @@ Pages follow one another by ``Link: <…>; rel="next"``; ``last`` need not exist
 
 from __future__ import annotations
 
-import json
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -65,53 +63,62 @@ async def referrers(call: Call) -> Response:
     subject = Digest.parse(call.argument)
     wanted = call.request.parameter("artifactType")
     last = call.request.parameter("last") or ""
-    most = call.registry.limits.referrers
-    rows = await metadata.manifests.referrers(call.registry.database, call.name, subject, last, most + 1)
-    page, more = rows[:most], len(rows) > most
-    listed: list[dict[str, Any]] = [
-        {
-            "mediaType": row.media_type,
-            "digest": row.digest,
-            "size": row.size,
-            **({"artifactType": row.artifact_type} if row.artifact_type else {}),
-            **({"annotations": json.loads(row.annotations)} if row.annotations else {}),
-        }
-        for row in page
+    limits = call.registry.limits
+    found = await metadata.manifests.referrers(
+        call.registry.database, call.name, subject, last, limits.referrers, limits.manifest
+    )
+    listed = [
+        _Descriptor(
+            row.media_type,
+            row.digest,
+            row.size,
+            row.artifact_type or msgspec.UNSET,
+            msgspec.Raw(row.annotations.encode()) if row.annotations else msgspec.UNSET,
+        )
+        for row in found.page
     ]
-    if not more:
-        known = {row.digest for row in page}
-        listed += [found for found in await _fallback(call, subject) if found["digest"] not in known]
+    if not found.more:
+        listed += await _fallback(call, subject)
     headers: Headers = []
     if wanted is not None:
-        listed = [found for found in listed if found.get("artifactType") == wanted]
+        listed = [each for each in listed if each.artifactType == wanted]
         headers.append((b"oci-filters-applied", b"artifactType"))
-    if more:
-        following = {"last": page[-1].digest} | ({} if wanted is None else {"artifactType": wanted})
+    if found.more:
+        following = {"last": found.page[-1].digest} | ({} if wanted is None else {"artifactType": wanted})
         headers += _next(f"/v2/{call.spelled}/referrers/{subject}", **following)
     body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
     return _json(body, headers, OCI_INDEX)
 
 
-async def _fallback(call: Call, subject: Digest) -> list[dict[str, Any]]:
-    """Return the descriptors of the index under the subject's fallback tag that are manifests of this repository."""
+async def _fallback(call: Call, subject: Digest) -> list[_Descriptor]:
+    """Return what the index under the subject's fallback tag lists and is in this repository, without what says
+    itself that it refers to the subject: that is listed anyway."""
     if subject.algorithm != "sha256":
         return []
     try:
         found = await metadata.manifests.get(call.registry.database, call.name, Tag(f"sha256-{subject.hex}"))
-    except ManifestUnknown:
+        listed = _decode_index(found.content).manifests[: call.registry.limits.referrers]
+    except (ManifestUnknown, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
-    if found.media_type != OCI_INDEX:
-        return []
-    listed: list[dict[str, Any]] = json.loads(found.content).get("manifests", [])
-    return [descriptor for descriptor in listed if await _is_here(call, descriptor["digest"])]
+    here = await metadata.manifests.others_among(
+        call.registry.database, call.name, subject, [each.digest for each in listed]
+    )
+    return [each for each in listed if each.digest in here]
 
 
-async def _is_here(call: Call, digest: str) -> bool:
-    try:
-        await metadata.manifests.stat(call.registry.database, call.name, Digest.parse(digest))
-    except ManifestUnknown:
-        return False
-    return True
+class _Descriptor(msgspec.Struct):
+    mediaType: str
+    digest: str
+    size: int
+    artifactType: str | msgspec.UnsetType = msgspec.UNSET
+    annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Index(msgspec.Struct):
+    manifests: list[_Descriptor] = []
+
+
+_decode_index = msgspec.json.Decoder(_Index).decode
 
 
 def _page_size(call: Call) -> int | None:

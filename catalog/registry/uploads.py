@@ -62,7 +62,7 @@ async def status(call: Call) -> Response:
     """Tell how much a session has received."""
     upload = UploadId.parse(call.argument)
     size = await call.registry.content.size(call.name, upload, call.grant.subject)
-    return Response(204, _session(call, upload, size))
+    return Response(204, _session(call, upload, size)[1:])  # RFC 9110, 8.6: a 204 has no Content-Length
 
 
 async def append(call: Call) -> Response:
@@ -89,13 +89,13 @@ async def cancel(call: Call) -> Response:
     """Close a session and drop what it received."""
     upload = UploadId.parse(call.argument)
     await call.registry.content.cancel(call.name, upload, call.grant.subject)
-    return Response(204, [(b"content-length", b"0")])
+    return Response(204)
 
 
 async def _append(call: Call, upload: UploadId, chunks: AsyncIterator[bytes]) -> int:
-    offset = _chunk_start(call)
+    offset, length = _chunk(call)
     try:
-        return await call.registry.content.append(call.name, upload, call.grant.subject, offset, chunks)
+        size = await call.registry.content.append(call.name, upload, call.grant.subject, offset, chunks)
     except OffsetMismatch as error:
         raise RegistryError(
             416,
@@ -104,13 +104,16 @@ async def _append(call: Call, upload: UploadId, chunks: AsyncIterator[bytes]) ->
             {"offset": error.offset, "size": error.size},
             _session(call, upload, error.size)[1:],
         ) from error
+    if offset is not None and size != offset + length:
+        raise RegistryError(400, "SIZE_INVALID", f"Content-Range promises {length} bytes, {size - offset} came")
+    return size
 
 
-def _chunk_start(call: Call) -> int | None:
-    """Return the chunk's offset in bytes, None where the client leaves it to the session."""
+def _chunk(call: Call) -> tuple[int | None, int]:
+    """Return the chunk's offset and length in bytes; None where the client leaves both to the session."""
     header = call.request.header(b"content-range")
     if header is None:
-        return None
+        return None, 0
     match = _CONTENT_RANGE.fullmatch(header.strip())
     if match is None or int(match[1]) > int(match[2]):
         raise RegistryError(400, "SIZE_INVALID", f"Content-Range is {header[:80]!r}: expected <first>-<last>")
@@ -118,7 +121,7 @@ def _chunk_start(call: Call) -> int | None:
     expected = int(match[2]) - int(match[1]) + 1
     if length is not None and length != expected:
         raise RegistryError(400, "SIZE_INVALID", f"Content-Range promises {expected} bytes, Content-Length {length}")
-    return int(match[1])
+    return int(match[1]), expected
 
 
 def _session(call: Call, upload: UploadId, size: int) -> Headers:

@@ -34,6 +34,9 @@ async def respond(registry: Registry, request: Request) -> Response:
 
 async def _search(registry: Registry, request: Request) -> Response:
     text = request.parameter("q") or ""
+    if len(text) > metadata.repositories.LONGEST_SEARCH:
+        most = metadata.repositories.LONGEST_SEARCH
+        raise RegistryError(400, "UNSUPPORTED", f"q must have at most {most} characters")
     size = min(max(_number(request, "n", _DEFAULT), 1), _MOST)
     page = max(_number(request, "page", 1), 1)
     try:

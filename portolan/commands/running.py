@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, TypeVar
 
 import click
@@ -35,11 +36,9 @@ def serve() -> int:
     """
     settings = read_settings()
     logs.configure(settings.log_format, settings.log_level, "serve")
-    web_sockets = _bind(settings.listen)
+    web_sockets = _bind_each(settings.listen, settings.workers)
     metrics_sockets = [] if settings.metrics_listen is None else _bind(settings.metrics_listen)
-    settings = _as_bound(settings, web_sockets)
-    sockets = [*web_sockets, *metrics_sockets]
-    web = ("web", *_passed("--fd", web_sockets), *_passed("--metrics-fd", metrics_sockets))
+    settings = _as_bound(settings, web_sockets[0])
     first_steps: dict[str, Any] = {}
 
     def note(output: bytes) -> None:
@@ -49,10 +48,10 @@ def serve() -> int:
     supervisor = Supervisor(
         first=Part("prepare", ("prepare",)),
         parts=[
-            *(Part(f"web-{n}", web, [each.fileno() for each in sockets]) for n in range(1, settings.workers + 1)),
+            *(_web_part(number, sockets, metrics_sockets) for number, sockets in enumerate(web_sockets, 1)),
             Part("ingest", ("ingest", "--prepared")),
         ],
-        listening=sockets,
+        listening=[*chain.from_iterable(web_sockets), *metrics_sockets],
         variables=_environment(settings),
         grace=settings.shutdown_grace,
         on_first=note,
@@ -127,9 +126,18 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     return run(work, uvloop.new_event_loop)
 
 
+def _web_part(number: int, sockets: Sequence[socket.socket], metrics_sockets: Sequence[socket.socket]) -> Part:
+    command = ("web", *_passed("--fd", sockets), *_passed("--metrics-fd", metrics_sockets))
+    return Part(f"web-{number}", command, [each.fileno() for each in (*sockets, *metrics_sockets)])
+
+
 def _bind(address: Address) -> list[socket.socket]:
+    return _bind_each(address, 1)[0]
+
+
+def _bind_each(address: Address, processes: int) -> list[list[socket.socket]]:
     try:
-        return listeners.bind(address)
+        return listeners.bind_each(address, processes)
     except CannotListen as error:
         hint = "; is it running already? `portolan doctor` tells" if error.taken else ""
         raise Failure(f"{error}{hint}", MISTAKE) from error

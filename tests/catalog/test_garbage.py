@@ -109,7 +109,7 @@ async def test_pushes_and_a_collector_without_grace_never_lose_a_blob(running: I
 
 
 async def set_state(running: InProcess, state: str) -> None:
-    statement = Query(text(f"UPDATE blobs SET state = '{state}'"))
+    statement = Query(text(f"UPDATE blobs SET state = '{state}', changed = 0"))
 
     async def change(tx: Transaction) -> None:
         await tx.run(statement)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
 from portolan import front as front_module
-from portolan.front import Front, Receive, Scope, Send
+from portolan.front import Front, Receive, Scope, Send, route_of
 from portolan.metrics import Figures
 from portolan.origin import Origin
 
@@ -149,7 +149,7 @@ async def test_a_client_that_went_away_is_no_error(log: Log) -> None:
 
     await front({"type": "http", "path": "/v2/", "method": "GET", "headers": [], "client": None}, silent, ignore)
 
-    assert list(figures.requests) == ["v2 GET 4xx"]
+    assert list(figures.requests) == ["base GET 4xx"]
     assert figures.exceptions == 0
     assert log.lines == []
 
@@ -162,7 +162,7 @@ async def test_requests_and_bytes_are_counted() -> None:
         await asking.request("BREW", "/made/up")
 
     assert {key: timing.count for key, timing in figures.requests.items()} == {
-        "v2 PUT 2xx": 1,
+        "upload PUT 2xx": 1,
         "api GET 2xx": 1,
         "other other 2xx": 1,
     }
@@ -170,16 +170,27 @@ async def test_requests_and_bytes_are_counted() -> None:
     assert figures.sent > len(answer.content)
 
 
-async def test_what_the_registry_calls_its_route_is_what_is_counted() -> None:
-    async def named(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["route"] = "manifest"
-        await echo(scope, receive, send)
-
-    front, figures = make(registry=named)
-    async with client(front) as asking:
-        await asking.get("/v2/a/b/manifests/c")
-
-    assert list(figures.requests) == ["manifest GET 2xx"]
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v2/", "base"),
+        ("/v2/_catalog", "catalog"),
+        ("/v2/a/b/manifests/c", "manifest"),
+        ("/v2/a/b/blobs/sha256:0", "blob"),
+        ("/v2/a/b/blobs/uploads/", "uploads"),
+        ("/v2/a/b/blobs/uploads/1", "upload"),
+        ("/v2/a/tags/list", "tags"),
+        ("/v2/made/up", "other"),
+        ("/v20/", "other"),
+        ("/v1/search", "v1"),
+        ("/api/v1/repositories/a/b", "api"),
+        ("/token", "token"),
+        ("/", "page"),
+        ("/made/up", "other"),
+    ],
+)
+def test_routes_have_few_names(path: str, route: str) -> None:
+    assert route_of(path) == route
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The revisions, one a file, oldest first by their numbers."""
