@@ -6,6 +6,9 @@ import json
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, NoReturn
 
 from joserfc import jwt
@@ -24,6 +27,10 @@ LEEWAY = 60
 #: No token of ours is longer.
 LONGEST = 16 * 1024
 
+#: Characters that the remembered tokens may have together: what a token grants takes up to twice as much memory as its
+#: text, and somebody may ask for many long ones.
+_MOST_TEXT = 16 * 1024 * 1024
+
 #: What a header may say. A key in it (``jwk``, ``jku``, ``x5c``, ``x5u``) is a key that an attacker chose, and nothing
 #: that a header calls critical is understood here.
 _HEADER = {"alg", "kid", "typ"}
@@ -36,14 +43,24 @@ class Verifier:
     """
 
     def __init__(
-        self, keys: Keys, audience: str, issuer: str, default_namespace: str = "library", most: int = 10_000
+        self,
+        keys: Keys,
+        audience: str,
+        issuer: str,
+        default_namespace: str = "library",
+        most: int = 10_000,
+        most_text: int = _MOST_TEXT,
     ) -> None:
         self._keys = keys
         self._audience = audience
         self._issuer = issuer
         self._default_namespace = default_namespace
         self._most = most
+        self._most_text = most_text
         self._verified: dict[str, Grant] = {}
+        self._ends: list[tuple[int, int, str]] = []  # a heap of what is in `_verified`: when it expires, its number
+        self._numbers = count()
+        self._text = 0
 
     async def verify(self, text: str, now: float | None = None) -> Grant:
         """Return what the token *text* allows at *now* (seconds since 1970; None is this moment).
@@ -53,16 +70,30 @@ class Verifier:
         """
         now = time.time() if now is None else now
         grant = self._verified.get(text)
-        if grant is not None:
-            if now < grant.expires + LEEWAY:
-                return grant
-            del self._verified[text]
-        claims = await self._claims(text)
-        grant = self._grant(claims, now)
-        while len(self._verified) >= self._most:  # all live equally long, so the first is the next to expire
-            del self._verified[next(iter(self._verified))]
-        self._verified[text] = grant
+        if grant is not None and now < grant.expires + LEEWAY:
+            return grant
+        self._forget(now)
+        grant = self._grant(await self._claims(text), now)
+        self._remember(text, grant, now)
         return grant
+
+    def _remember(self, text: str, grant: Grant, now: float) -> None:
+        self._forget(now, room_for=len(text))
+        if text in self._verified:  # another request brought it at the same time
+            return
+        self._verified[text] = grant
+        self._text += len(text)
+        heappush(self._ends, (grant.expires, next(self._numbers), text))
+
+    def _forget(self, now: float, room_for: int = 0) -> None:
+        """Drop what has expired, then what expires next, until a text of *room_for* characters finds room."""
+        while self._ends and (
+            self._ends[0][0] + LEEWAY <= now
+            or (room_for and (len(self._verified) >= self._most or self._text + room_for > self._most_text))
+        ):
+            text = heappop(self._ends)[2]
+            self._text -= len(text)
+            del self._verified[text]
 
     async def _claims(self, text: str) -> Mapping[str, Any]:
         header = _header(text)
@@ -112,10 +143,16 @@ class Verifier:
                     except InvalidRepositoryName:
                         continue
                     known = ACTIONS.intersection(action for action in actions if isinstance(action, str))
-                    access[repository] = access.get(repository, frozenset()) | known
+                    access[repository] = _shared(access.get(repository, frozenset()) | known)
                 case {"type": "registry", "name": "catalog", "actions": list(actions)}:
                     may_list = may_list or "*" in actions or "search" in actions
         return access, may_list
+
+
+@lru_cache(maxsize=1 << len(ACTIONS))
+def _shared(actions: frozenset[str]) -> frozenset[str]:
+    """Return the one object that stands for *actions*: a token may grant the same on hundreds of repositories."""
+    return actions
 
 
 def _header(text: str) -> dict[str, Any]:

@@ -5,6 +5,9 @@ parser, into the cycle's body and out of it again. For a layer of 256 MiB that i
 whose length the client announced needs no parser: here the kernel fills buffers of `PIECE` bytes, and each is handed
 over whole, as a bytearray. What comes after the body goes to the parser again.
 
+A body has a buffer only while the application wants it: nothing is read before the first `receive`, which in this
+program comes after the caller is known, and what comes after the answer goes into a buffer that all connections share.
+
 Chunked bodies, small ones, and bodies for other parts of the site take uvicorn's way.
 """
 
@@ -45,8 +48,10 @@ class StraightBody:
         self._gone = False
         self._unwanted = False
 
-    def room(self) -> memoryview:
-        """Return where the next bytes of the body go: never more room than the body needs."""
+    def room(self, shared: memoryview) -> memoryview:
+        """Return where the next bytes of the body go: never more room than it needs, *shared* when nobody wants it."""
+        if self._unwanted:
+            return shared[: self.left]
         if not self._filling:
             self._filling = bytearray(min(PIECE, self.left))
         return memoryview(self._filling)[self._filled :]
@@ -54,6 +59,8 @@ class StraightBody:
     def fill(self, count: int) -> None:
         """Take note of *count* bytes that were put into `room`."""
         self.left -= count
+        if self._unwanted:
+            return
         self._filled += count
         if self._filled == len(self._filling):
             self._hand_over()
@@ -67,8 +74,6 @@ class StraightBody:
 
     def _hand_over(self) -> None:
         full, self._filling, self._filled = self._filling, bytearray(), 0
-        if self._unwanted:
-            return
         self._ready.append(full)
         if len(self._ready) >= _WAITING and self.left:
             self._connection.flow.pause_reading()
@@ -81,11 +86,17 @@ class StraightBody:
             self._ready.append(self._filling[: self._filled])
         self._wake()
 
-    def abandon(self) -> None:
+    def abandon(self, cycle: RequestResponseCycle) -> None:
         """Drop what is here and what will come: the response is complete."""
         self._unwanted = True
         self._ready.clear()
+        self._filling, self._filled = bytearray(), 0
         if not self._gone:
+            self._read_on(cycle)
+
+    def _read_on(self, cycle: RequestResponseCycle) -> None:
+        """Let more come, unless what comes next is another request's, which has its own say."""
+        if self._connection.cycle is cycle:
             self._connection.flow.resume_reading()
 
     def _wake(self) -> None:
@@ -100,12 +111,12 @@ class StraightBody:
         while not self._ready:
             if self._gone or not self.left or cycle.response_complete:
                 return {"type": "http.disconnect"}
-            self._connection.flow.resume_reading()
+            self._read_on(cycle)
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         piece = self._ready.popleft()
         if len(self._ready) < _WAITING:
-            self._connection.flow.resume_reading()
+            self._read_on(cycle)
         return {"type": "http.request", "body": piece, "more_body": bool(self.left or self._ready)}
 
 
@@ -142,6 +153,7 @@ class StraightConnection(HttpToolsProtocol):
         body: StraightBody | None = cast("dict[str, Any]", cycle.scope).pop(_BODY, None)
         if body is not None:
             app = _receiving(app, body, cycle)
+            self.flow.pause_reading()
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
@@ -151,7 +163,9 @@ class StraightConnection(HttpToolsProtocol):
             self.body.feed(body)
 
     def on_message_complete(self) -> None:
-        self.body = None
+        body, self.body = self.body, None
+        if body is not None and body.left:
+            body.lose()
         super().on_message_complete()
 
     def filled(self, count: int) -> None:
@@ -171,7 +185,7 @@ def _receiving(app: Application, body: StraightBody, cycle: RequestResponseCycle
         try:
             await app(scope, lambda: body.receive(cycle), send)
         finally:
-            body.abandon()
+            body.abandon(cycle)
 
     return receiving
 
@@ -210,7 +224,7 @@ class StraightReader(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         body = self._connection.body
-        return self._buffer if body is None else body.room()
+        return self._buffer if body is None else body.room(self._buffer)
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._connection.body is None:

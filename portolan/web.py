@@ -15,21 +15,16 @@ import uvicorn
 
 from portolan import app, logs
 from portolan.allocator import keep_pieces
+from portolan.connection import Connection
 from portolan.listeners import BACKLOG
 from portolan.settings import Settings, SettingsError
-from portolan.straight import StraightConnection, StraightReader
+from portolan.straight import StraightReader
 from portolan.tether import Tether
-from portolan.zero_copy import ZeroCopyConnection
 
 log = logs.get_logger()
 
 #: Seconds that an idle connection is kept: longer than the proxies in front keep theirs.
 KEEP_ALIVE = 75
-#: Bytes that a connection may send while the headers of a request are not complete. More than one read of the event
-#: loop (256 KiB), so that a read which holds other things as well is never taken for headers.
-MOST_HEADERS = 512 * 1024
-#: Seconds that a new connection has for the headers of its first request.
-FIRST_REQUEST = 30.0
 
 
 async def run(
@@ -124,44 +119,3 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
-
-
-class Connection(ZeroCopyConnection, StraightConnection):
-    """uvicorn's connection, with two limits that it lacks: on the size of headers, and on the wait for the first."""
-
-    _asked = False
-    _awaiting = True
-    _awaited = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._first_request = self.loop.call_later(FIRST_REQUEST, self._close_silent)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._first_request.cancel()
-        super().connection_lost(exc)
-
-    def _close_silent(self) -> None:
-        if not self._asked and not self.transport.is_closing():
-            self.transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        began_awaiting = self._awaiting
-        super().data_received(data)
-        if began_awaiting and self._awaiting:
-            self._awaited += len(data)
-            if self._awaited > MOST_HEADERS and not self.transport.is_closing():
-                self.send_400_response("The headers are too long.")
-
-    def on_message_begin(self) -> None:
-        self._awaited = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._asked = True
-        self._awaiting = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._awaiting = True
-        super().on_message_complete()

@@ -205,6 +205,41 @@ async def test_the_memory_of_tokens_is_bounded() -> None:
     for text in texts:
         await verifier.verify(text, NOW)
     assert list(verifier._verified) == texts[-5:]
+    assert len(verifier._ends) == 5
+
+
+async def test_long_tokens_leave_earlier_than_short_ones() -> None:
+    """What counts is what they take together, and what is left again is counted off."""
+    verifier = Verifier(OneKey(), "portolan", "https://registry.test", most_text=20_000)
+    for n in range(20):
+        await verifier.verify(signed({"jti": str(n), "x": "y" * (n % 5 * 1000)}), NOW)
+        assert verifier._text == sum(map(len, verifier._verified)) <= 20_000
+    assert 4 < len(verifier._verified) < 20
+
+
+async def test_what_expires_first_is_forgotten_first() -> None:
+    verifier = Verifier(OneKey(), "portolan", "https://registry.test", most=3)
+    late, soon, later, latest = (signed({"exp": NOW + seconds}) for seconds in (200, 100, 250, 300))
+    for text in (late, soon, later, latest):
+        await verifier.verify(text, NOW)
+    assert set(verifier._verified) == {late, later, latest}
+
+    await verifier.verify(signed({"exp": NOW + 400}), NOW + 250 + LEEWAY)
+    assert late not in verifier._verified and later not in verifier._verified
+    assert len(verifier._verified) == len(verifier._ends) == 2
+
+
+async def test_a_token_that_comes_twice_at_once_is_remembered_once(verifier: Verifier) -> None:
+    text = signed({})
+    grant = await verifier.verify(text, NOW)
+    verifier._remember(text, grant, NOW)
+    assert (len(verifier._ends), verifier._text) == (1, len(text))
+
+
+async def test_equal_actions_are_one_object(verifier: Verifier) -> None:
+    entries = [{"type": "repository", "name": f"team/app{n}", "actions": ["pull"]} for n in range(2)]
+    grant = await verifier.verify(signed({"access": entries}), NOW)
+    assert grant.access["team/app0"] is grant.access["team/app1"]
 
 
 async def test_a_remembered_token_costs_almost_nothing(verifier: Verifier) -> None:

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cas import Digest, InvalidManifest, Manifest, Role
-from cas.manifest import BUILDKIT_CACHE_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_ARTIFACT, OCI_INDEX, OCI_MANIFEST
+from cas.manifest import (
+    BUILDKIT_CACHE_CONFIG,
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    MOST_REFERENCES,
+    OCI_ARTIFACT,
+    OCI_INDEX,
+    OCI_MANIFEST,
+)
 
 DIGEST = Digest.of(b"something").text
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -74,12 +82,33 @@ def test_the_older_cache_of_buildkit_lists_blobs() -> None:
 
 
 def test_the_older_artifact_manifest_refers_to_blobs() -> None:
-    found = parse(
-        {"schemaVersion": 2, "mediaType": OCI_ARTIFACT, "blobs": [reference()], "subject": reference(OCI_MANIFEST)}
-    )
+    found = parse({"mediaType": OCI_ARTIFACT, "blobs": [reference()], "subject": reference(OCI_MANIFEST)})
 
     assert [each.role for each in found.references] == [Role.LAYER]
     assert found.subject == Digest(DIGEST)
+
+
+@pytest.mark.parametrize("content", [b"not json", b'{"config": "x"}', b'{"annotations": {"a": 1}}', b"\xff\x00", b""])
+def test_what_is_not_known_is_kept_unread(content: bytes) -> None:
+    found = Manifest.parse(content, "application/vnd.acme.v1+json")
+
+    assert (found.content, found.references, found.subject) == (content, (), None)
+    with pytest.raises(InvalidManifest, match="Content-Type"):
+        Manifest.parse(json.dumps(image()).encode(), "application/vnd.acme.v1+json")
+
+
+def test_forbids_escaping_the_checks_by_another_spelling_of_a_media_type() -> None:
+    odd = OCI_MANIFEST.replace("manifest", "Manifest")
+
+    with pytest.raises(InvalidManifest, match="only an index"):
+        parse(image(manifests=[]) | {"mediaType": odd}, odd)
+    assert len(parse(image(layers=[reference()]) | {"mediaType": odd}, odd).references) == 2
+
+
+def test_a_manifest_refers_to_no_more_than_it_may() -> None:
+    assert len(parse(image(layers=[reference()] * MOST_REFERENCES)).references) == MOST_REFERENCES + 1
+    with pytest.raises(InvalidManifest, match=str(MOST_REFERENCES)):
+        parse(image(layers=[reference()] * (MOST_REFERENCES + 1)))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +124,9 @@ def test_the_older_artifact_manifest_refers_to_blobs() -> None:
         (image(layers=[reference(size=-1)]), r"layers\[0\].size"),
         (image(layers=[reference(size="9")]), "size"),
         (image(subject={}), "subject"),
+        (image(layers=[reference(size=2**63)]), r"layers\[0\].size"),
+        (image(artifactType="a\0b"), "artifact type"),
+        (image(artifactType="a" * 256), "artifact type"),
         ({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "layers": []}, "must not have layers"),
         ({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "config": reference()}, "must not have config"),
         ({"schemaVersion": 2, "mediaType": OCI_INDEX}, "needs manifests"),

@@ -147,6 +147,19 @@ async def test_descriptions_are_searched_and_wildcards_are_letters(site: Site) -
         assert answer.json()["num_results"] == count, text
 
 
+async def test_a_search_for_more_than_anybody_would_type_is_refused(site: Site) -> None:
+    assert (await search(site, "a" * 100, "alice", PASSWORD)).status_code == 200
+    assert (await search(site, "a" * 101, "alice", PASSWORD)).status_code == 400
+
+
+async def test_a_narrow_token_finds_what_it_was_narrowed_to(site: Site) -> None:
+    narrow = await site.hub.personal("alice", "repository:alice/app:pull registry:catalog:*")
+
+    found = (await search(site, "a", narrow)).json()
+
+    assert ([result["name"] for result in found["results"]], found["num_results"]) == (["alice/app"], 1)
+
+
 async def test_an_anonymous_search_that_finds_nothing_sends_podman_on(site: Site) -> None:
     assert (await search(site, "alp")).status_code == 200
     for text in ("zebra", "there is none such"):
@@ -205,6 +218,7 @@ async def test_forbids_changing_what_one_may_only_read(site: Site, method: str) 
         (b'{"public": "yes"}', 400),
         (b'{"owner": "bob"}', 400),
         (b'{"description": "' + b"x" * 25_001 + b'"}', 422),
+        (b'{"description": "a\\u0000b"}', 422),
         (b'{"description": "' + b"x" * 300_000 + b'"}', 413),
     ],
 )

@@ -11,15 +11,22 @@ from typing import Any
 import uvicorn
 
 from portolan.straight import StraightReader
-from portolan.web import Connection
+from portolan.connection import Connection
 
 
 @asynccontextmanager
-async def serving(application: Any) -> AsyncIterator[int]:
+async def serving(application: Any, timeout_keep_alive: int = 75) -> AsyncIterator[int]:
     """Serve *application*; give the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         http: Any = StraightReader.maker(Connection)
-        config = uvicorn.Config(application, http=http, lifespan="off", ws="none", log_config=None)
+        config = uvicorn.Config(
+            application,
+            http=http,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            timeout_keep_alive=timeout_keep_alive,
+        )
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign]
         async with asyncio.TaskGroup() as group:

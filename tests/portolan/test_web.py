@@ -1,8 +1,7 @@
-"""A web process: its connections' limits, TLS, figures, health, and what is told where nothing is."""
+"""A web process: TLS, figures, health, and what is told where nothing is."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import socket
@@ -10,16 +9,13 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from portolan import web
 from tests.conftest import StartPortolan
 from tests.portolan.certificates import certificate
-from tests.portolan.connections import serving
 from tests.services import Portolan
 from tests.services.processes import free_port, wait_until
 
@@ -42,67 +38,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portolan]:
 def asking(served: Portolan) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.url, trust_env=False, timeout=30) as client:
         yield client
-
-
-async def hello(scope: Any, receive: Any, send: Any) -> None:
-    while (await receive()).get("more_body"):
-        pass
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
-    await send({"type": "http.response.body", "body": b"hello"})
-
-
-async def exchange(port: int, *pieces: bytes, seconds: float = 20) -> bytes:
-    """Send *pieces* and read until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        async with asyncio.timeout(seconds):
-            try:
-                for piece in pieces:
-                    writer.write(piece)
-                    await writer.drain()
-                return await reader.read()
-            except ConnectionError:
-                return b""
-    finally:
-        writer.close()
-
-
-async def test_headers_without_end_are_cut_off() -> None:
-    piece = b"a" * 65536
-
-    async with serving(hello) as port:
-        one_header = await exchange(port, b"GET / HTTP/1.1\r\nX-Long: ", *([piece] * 40))
-        many_headers = await exchange(port, b"GET / HTTP/1.1\r\n", *([b"X-Short: 1\r\n" * 5000] * 60))
-        address = await exchange(port, b"GET /", *([piece] * 40))
-
-    for answer in (one_header, many_headers, address):
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
-
-
-async def test_headers_of_a_usual_size_and_bodies_of_any_are_taken() -> None:
-    token = b"Authorization: Bearer " + b"a" * 16_000 + b"\r\n"
-    close = b"Connection: close\r\n"
-    body = b"x" * 3_000_000
-    async with serving(hello) as port:
-        long_header = await exchange(port, b"GET / HTTP/1.1\r\n" + token + close + b"\r\n")
-        head = b"PUT /x HTTP/1.1\r\nContent-Length: %d\r\n%s\r\n" % (len(body), close)
-        large_body = await exchange(port, head + body)
-        twice = await exchange(
-            port,
-            b"PUT /x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body + b"GET / HTTP/1.1\r\n",
-            close + b"\r\n",
-        )
-
-    assert long_header.endswith(b"hello")
-    assert large_body.endswith(b"hello")
-    assert twice.count(b"hello") == 2
-
-
-async def test_who_asks_for_nothing_is_shown_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "FIRST_REQUEST", 0.2)
-    async with serving(hello) as port:
-        assert await exchange(port, seconds=10) == b""
-        assert await exchange(port, b"GET / HTTP/1.1\r\nX-Slow: ", seconds=10) == b""
 
 
 @pytest.mark.parametrize(

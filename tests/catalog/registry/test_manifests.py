@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from cas import Digest
+from cas import Digest, RepositoryName, Tag
 from cas.manifest import BUILDKIT_CACHE_CONFIG, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from catalog import metadata
+from catalog.registry import Limits
+from catalog.repositories import Repositories
 from tests.catalog.images import CONFIG, LAYER, descriptor, image, index
 from tests.catalog.in_process import EVERYTHING, InProcess, push_blob
 
@@ -199,8 +203,6 @@ async def test_one_push_may_set_several_tags(running: InProcess) -> None:
 
 
 async def test_a_tag_moves_and_remembers(running: InProcess) -> None:
-    from cas import RepositoryName, Tag
-    from catalog import metadata
 
     async with running.client({NAME: EVERYTHING}, subject="alice") as client:
         first = await push_image(client)
@@ -273,11 +275,58 @@ async def test_referrers_under_the_fallback_tag_are_listed_too(running: InProces
     assert [entry["digest"] for entry in answer.json()["manifests"]] == [old.text]
 
 
+async def test_what_says_itself_whom_it_refers_to_is_not_listed_twice(running: InProcess) -> None:
+    subject = Digest.of(b"some image")
+    pointing = index(subject=descriptor(subject, OCI_MANIFEST, 1))
+    async with running.client({NAME: EVERYTHING}) as client:
+        await client.put(f"/v2/{NAME}/manifests/one", content=pointing)
+        listed = descriptor(Digest.of(pointing), OCI_INDEX, len(pointing))
+        await client.put(f"/v2/{NAME}/manifests/sha256-{subject.hex}", content=index(listed))
+        answer = await client.get(f"/v2/{NAME}/referrers/{subject}")
+
+    assert [entry["digest"] for entry in answer.json()["manifests"]] == [Digest.of(pointing).text]
+
+
+@pytest.mark.parametrize("odd", [b'"size": ' + b"9" * 5000, b'"size": 1, "x": ' + b"[" * 100_000])
+async def test_a_fallback_index_that_cannot_be_read_lists_nothing(running: InProcess, odd: bytes) -> None:
+    subject = Digest.of(b"some image")
+    async with running.client({NAME: EVERYTHING}) as client:
+        content = b'{"manifests": [{"mediaType": "m", "digest": "d", ' + odd + b"}]}"
+        put = await client.put(
+            f"/v2/{NAME}/manifests/sha256-{subject.hex}", content=content, headers={"content-type": "application/x"}
+        )
+        answer = await client.get(f"/v2/{NAME}/referrers/{subject}")
+
+    assert put.status_code == 201
+    assert answer.json()["manifests"] == []
+
+
+async def test_a_page_of_referrers_ends_before_its_annotations_are_too_many(running: InProcess) -> None:
+    running.registry = replace(running.registry, limits=Limits(manifest=25_000))
+    subject = Digest.of(b"some image")
+    async with running.client({NAME: EVERYTHING}) as client:
+        for number in range(5):
+            content = index(subject=descriptor(subject, OCI_MANIFEST, 1), annotations={str(number): "x" * 10_000})
+            assert (await client.put(f"/v2/{NAME}/manifests/t{number}", content=content)).status_code == 201
+        path, sizes = f"/v2/{NAME}/referrers/{subject}", []
+        while path:
+            answer = await client.get(path)
+            sizes.append(len(answer.json()["manifests"]))
+            path = answer.links.get("next", {}).get("url", "")
+
+    assert sizes == [2, 2, 1]
+
+
+async def test_a_parameter_with_nul_is_refused_on_every_engine(running: InProcess) -> None:
+    async with running.client({NAME: EVERYTHING}, catalog=True) as client:
+        await push_image(client)
+        for path in (f"{NAME}/tags/list?last=", f"{NAME}/referrers/{Digest.of(b'')}?artifactType=", "_catalog?last="):
+            answer = await client.get(f"/v2/{path}a%00b")
+            assert answer.status_code == 400
+            assert "NUL" in answer.text
+
+
 async def test_referrers_come_in_pages(running: InProcess) -> None:
-    from dataclasses import replace
-
-    from catalog.registry import Limits
-
     running.registry = replace(running.registry, limits=Limits(referrers=2))
     async with running.client({NAME: EVERYTHING}) as client:
         subject = Digest.of(b"some image")
@@ -330,8 +379,6 @@ async def test_a_page_size_that_is_no_number_is_refused(running: InProcess, n: s
 
 
 async def test_pulls_are_counted_and_written_later(running: InProcess) -> None:
-    from cas import RepositoryName
-    from catalog.repositories import Repositories
 
     async with running.client({NAME: EVERYTHING}) as client:
         await push_image(client)

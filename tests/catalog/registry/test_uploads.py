@@ -88,6 +88,21 @@ async def test_a_chunk_that_is_shorter_than_its_range_is_refused(running: InProc
     assert answer.json()["errors"][0]["code"] == "SIZE_INVALID"
 
 
+async def test_a_streamed_chunk_that_is_shorter_than_its_range_is_refused(running: InProcess) -> None:
+    async def three() -> AsyncIterator[bytes]:
+        yield b"123"
+
+    async with running.client({NAME: EVERYTHING}) as client:
+        location = await begin(client)
+        answer = await client.patch(location, content=three(), headers={"content-range": "0-9"})
+        status = await client.get(location)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "SIZE_INVALID"
+    assert status.headers["range"] == "0-2"
+    assert "content-length" not in status.headers
+
+
 async def test_a_wrong_digest_publishes_nothing_and_says_which_was_computed(running: InProcess) -> None:
     other = Digest.of(b"something else")
     async with running.client({NAME: EVERYTHING}) as client:
