@@ -16,18 +16,22 @@ ENGINES = ["sqlite", "postgresql"]
 
 
 @asynccontextmanager
-async def fresh_database(engine: str, request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Database]:
-    """Give an empty database of *engine*, with the tables of every package that was imported."""
+async def fresh_database(
+    engine: str, request: pytest.FixtureRequest, directory: Path, *more: sqlalchemy.MetaData
+) -> AsyncIterator[Database]:
+    """Give an empty database of *engine*, with the tables of every package that was imported, and *more* of a test's."""
     if engine == "sqlite":
         url = f"sqlite:///{directory / 'portolan.db'}"
         synchronous = sqlalchemy.create_engine(url)
-        metadata.create_all(synchronous)
+        for tables in (metadata, *more):
+            tables.create_all(synchronous)
         synchronous.dispose()
     else:
         url = request.getfixturevalue("postgresql_url")
         asynchronous = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
         async with asynchronous.begin() as connection:
-            await connection.run_sync(metadata.create_all)
+            for tables in (metadata, *more):
+                await connection.run_sync(tables.create_all)
         await asynchronous.dispose()
     database = await connect(url)
     try:

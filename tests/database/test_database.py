@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Table, Text, bindparam, insert, select, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, Text, bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from database import (
@@ -30,15 +30,18 @@ from database import events as outbox
 from database.sqlite import SqliteDatabase, open_connection
 from tests.database.engines import ENGINES, fresh_database
 
+#: Not the program's: its history of migrations knows nothing of harbours.
+of_this_test = MetaData()
+
 harbours = Table(
     "test_harbours",
-    metadata,
+    of_this_test,
     Column("name", Text, primary_key=True),
     Column("depth", BigInteger, nullable=False),
 )
 ships = Table(
     "test_ships",
-    metadata,
+    of_this_test,
     Column("name", Text, primary_key=True),
     Column("harbour", Text, ForeignKey("test_harbours.name"), nullable=False),
 )
@@ -70,7 +73,7 @@ DEEPER_THAN_TEN = Query(
 
 @pytest.fixture(params=ENGINES)
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    async with fresh_database(request.param, request, tmp_path) as opened:
+    async with fresh_database(request.param, request, tmp_path, of_this_test) as opened:
         yield opened
 
 
