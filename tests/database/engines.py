@@ -19,7 +19,7 @@ ENGINES = ["sqlite", "postgresql"]
 async def fresh_database(
     engine: str, request: pytest.FixtureRequest, directory: Path, *more: sqlalchemy.MetaData
 ) -> AsyncIterator[Database]:
-    """Give an empty database of *engine*, with the tables of every package that was imported, and *more* of a test's."""
+    """Give an empty database of *engine*, with the tables of all packages that were imported, and *more*."""
     if engine == "sqlite":
         url = f"sqlite:///{directory / 'portolan.db'}"
         synchronous = sqlalchemy.create_engine(url)

@@ -10,8 +10,8 @@ from typing import Any
 
 import uvicorn
 
-from portolan.straight import StraightReader
 from portolan.connection import Connection
+from portolan.straight import StraightReader
 
 
 @asynccontextmanager
