@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,8 @@ import pytest
 from cas import Digest
 from tests.catalog.images import image
 from tests.conftest import StartPortolan
-from tests.end_to_end.parts import pids
 from tests.end_to_end.registry_client import RegistryClient
-from tests.services import Portolan
+from tests.services import Portolan, PostgreSQL
 from tests.services.portolan import Person
 from tests.services.processes import wait_until
 
@@ -66,31 +65,40 @@ class Pair(NamedTuple):
 
 
 async def one_process_each(services: list[Portolan], person: Person, stack: AsyncExitStack) -> list[OneProcess]:
-    """Connect to every process, however the kernel hands out connections."""
-    wanted = {pid: service for service in services for pid in pids(service, "web")}
-    assert len(wanted) == 2
-    found: list[OneProcess] = []
+    """Connect to both processes, however the kernel hands out connections."""
+    found: dict[int, OneProcess] = {}
     async with asyncio.timeout(PATIENCE):
-        while wanted:
-            service = next(iter(wanted.values()))
+        for service in itertools.cycle(services):
             client = await stack.enter_async_context(OneProcess(service.url, person, 0))
             client.pid = process_of(await client.http.get("/healthz"))
-            if wanted.pop(client.pid, None) is not None:
-                found.append(client)
-    return found
+            found.setdefault(client.pid, client)
+            if len(found) == 2:
+                break
+    return list(found.values())
 
 
-@pytest.fixture(params=["two web processes", "two nodes on PostgreSQL"])
-async def pair(request: pytest.FixtureRequest, start_portolan: StartPortolan, tmp_path: Path) -> AsyncIterator[Pair]:
-    if request.param == "two web processes":
-        services = [start_portolan({"PORTOLAN_WORKERS": "2"})]
-        await asyncio.to_thread(
-            wait_until, lambda: services[0].log.read_text().count('"serving"') == 2, PATIENCE, "two"
-        )
-    else:
-        settings = {"PORTOLAN_DATABASE_URL": request.getfixturevalue("postgresql_url")}
-        services = [start_portolan(settings, command=("web",), directory=tmp_path) for _ in range(2)]
-    person = services[0].add_person("mate", admin=True)
+@pytest.fixture(scope="module", params=["two web processes", "two nodes on PostgreSQL"])
+def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Portolan]]:
+    """Two processes of one service, or of two on one directory."""
+    directory = tmp_path_factory.mktemp("portolan")
+    with ExitStack() as stack:
+        if request.param == "two web processes":
+            yield [stack.enter_context(Portolan(directory, settings={"PORTOLAN_WORKERS": "2"}))]
+            return
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        name = server.create()
+        stack.callback(server.drop, name)
+        settings = {"PORTOLAN_DATABASE_URL": server.url(name)}
+        yield [stack.enter_context(Portolan(directory, settings=settings, command=("web",))) for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def person(services: list[Portolan]) -> Person:
+    return services[0].add_person("mate", admin=True)
+
+
+@pytest.fixture
+async def pair(services: list[Portolan], person: Person) -> AsyncIterator[Pair]:
     async with AsyncExitStack() as stack:
         here, there = await one_process_each(services, person, stack)
         yield Pair(here, there, person, services)
@@ -220,7 +228,8 @@ async def test_who_may_see_a_repository_is_known_to_both_at_once(pair: Pair) -> 
 
 async def test_credentials_that_ended_in_one_process_are_refused_by_the_other_at_once(pair: Pair) -> None:
     here, there = pair.here, pair.there
-    signed_in = {"authorization": pair.person.basic}
+    person = pair.services[0].add_person("leaver")
+    signed_in = {"authorization": person.basic}
     made = await expect(201, here.raw("POST", "/api/v1/tokens", json={"name": "machine"}, headers=signed_in))
     token = {"authorization": f"Bearer {made.json()['token']}"}
     await expect(200, there.raw("GET", "/token", headers=token))
@@ -229,10 +238,10 @@ async def test_credentials_that_ended_in_one_process_are_refused_by_the_other_at
     await expect(204, here.raw("DELETE", f"/api/v1/tokens/{made.json()['id']}", headers=signed_in))
     await expect(401, there.raw("GET", "/token", headers=token))
 
-    change = {"current": pair.person.password, "new": "another long enough password"}
+    change = {"current": person.password, "new": "another long enough password"}
     await expect(204, here.raw("PUT", "/api/v1/account/password", json=change, headers=signed_in))
     await expect(401, there.raw("GET", "/token", headers=signed_in))
-    changed = Person(pair.person.name, change["new"])
+    changed = Person(person.name, change["new"])
     await expect(200, there.raw("GET", "/token", headers={"authorization": changed.basic}))
 
 
@@ -264,7 +273,7 @@ def kill_and_start(service: Portolan) -> None:
 async def test_sigterm_waits_for_a_slow_upload(pair: Pair) -> None:
     """The one under way is finished and acknowledged; nobody new is let in."""
     name, service = "fleet/slow", pair.services[0]
-    slow = {client: SlowBody(BULK) for client in pair[:2] if client.pid in service.pids()}
+    slow = {client: SlowBody(BULK) for client in (pair.here, pair.there) if client.pid in service.pids()}
     pushing = [
         asyncio.create_task(
             client.request("POST", name, f"blobs/uploads/?digest={digest_of(BULK)}", content=body.pieces())

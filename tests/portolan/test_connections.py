@@ -417,6 +417,22 @@ def test_time_in_which_nothing_is_read_counts_for_nobody(run: Any, monkeypatch: 
     run(test())
 
 
+def test_a_stall_counts_from_when_reading_began_again(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "BODY_STALLED", 0.4)
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.6)
+        await hello(scope, receive, send)
+
+    async def test() -> None:
+        async with serving(late) as port, connected(port) as (reader, writer):
+            writer.write(head("PUT", UPLOAD, length(LARGE)))
+            assert not await is_closed(reader, 0.8)
+            assert await is_closed(reader)
+
+    run(test())
+
+
 def test_an_empty_line_after_a_body_does_not_end_a_slow_answer(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connection, "FIRST_REQUEST", 0.2)
 

@@ -31,6 +31,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portolan]:
         "PORTOLAN_TRUSTED_PROXIES": "127.0.0.2",
     }
     with Portolan(tmp_path_factory.mktemp("portolan"), settings=settings) as service:
+        # one process answers before the other has told that it serves, and the log is compared below
+        wait_until(lambda: "docker push" in service.log.read_text(), 20, "all that is told at the start")
         yield service
 
 
