@@ -47,7 +47,7 @@ MANIFESTS = {Digest.of(content).text: content for content in (FIRST, SECOND)}
 THERE = "there"
 
 #: Worlds that are not only looked at.
-GONE_ON_WITH = 480
+GONE_ON_WITH = 100
 SEED = 3
 
 

@@ -82,16 +82,16 @@ def test_make_run_serves_until_it_is_interrupted(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/readyz"), 60, "make run")
+        told = "the first start tells how to push a first image"
+        wait_until(lambda: process.poll() is not None or "push" in log.read_text(), 60, told)
         assert process.poll() is None, last_lines(log)
+        assert answers(f"http://127.0.0.1:{port}/readyz")
 
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C at a terminal does: the whole foreground group
 
         process.wait(40)
         wait_until(lambda: not answers(f"http://127.0.0.1:{port}/healthz"), 10, "the port to close")
-        told = log.read_text()
-        assert "Traceback" not in told
-        assert "push" in told, "the first start tells how to push a first image"
+        assert "Traceback" not in log.read_text()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
