@@ -21,7 +21,7 @@ class Limits:
     """What a single request may ask for: bytes of a manifest, ranges of a blob, entries of a page."""
 
     manifest: int = 4 * 1024 * 1024
-    ranges: int = 100
+    ranges: int = 1000
     tags: int = 1000
     repositories: int = 1000
     referrers: int = 1000

@@ -77,6 +77,15 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield opened
 
 
+def with_harbours(directory: Path) -> Path:
+    """Make a file of SQLite with the one table that is written to; return its path."""
+    path = directory / "portolan.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE test_harbours (name TEXT PRIMARY KEY, depth INTEGER NOT NULL)")
+    connection.close()
+    return path
+
+
 async def add(database: Database, name: str, depth: int) -> None:
     await database.write(lambda tx: tx.run(ADD, name=name, depth=depth))
 
@@ -248,10 +257,7 @@ async def test_sqlite_many_writes_share_a_commit(tmp_path: Path) -> None:
         nonlocal commits
         commits += 1
 
-    path = tmp_path / "portolan.db"
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE test_harbours (name TEXT PRIMARY KEY, depth INTEGER NOT NULL)")
-    connection.close()
+    path = with_harbours(tmp_path)
     database = SqliteDatabase(path, committed)
     try:
         await asyncio.gather(*(add(database, f"h{n}", n) for n in range(200)))
@@ -268,10 +274,7 @@ async def test_sqlite_the_writer_outlives_a_fault_of_ours(tmp_path: Path) -> Non
         if next(faults):
             raise LookupError("a fault of ours")
 
-    path = tmp_path / "portolan.db"
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE test_harbours (name TEXT PRIMARY KEY, depth INTEGER NOT NULL)")
-    connection.close()
+    path = with_harbours(tmp_path)
     database = SqliteDatabase(path, committed)
     try:
         with pytest.raises(LookupError):
@@ -291,10 +294,7 @@ async def test_a_closed_database_takes_no_more_writes(tmp_path: Path) -> None:
 
 
 async def test_sqlite_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
-    path = tmp_path / "portolan.db"
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE test_harbours (name TEXT PRIMARY KEY, depth INTEGER NOT NULL)")
-    connection.close()
+    path = with_harbours(tmp_path)
     database = SqliteDatabase(path)
     try:
         await database.write(lambda tx: tx.run(Query(text("PRAGMA max_page_count = 4"))))
