@@ -1,7 +1,8 @@
 """The hub's tables.
 
     people ─┬─ namespaces          whose repositories; without an owner they are the administrators'
-            └─ tokens ─ tokens     personal and refresh tokens, and those that were made with another one
+            ├─ tokens ─ tokens     personal and refresh tokens, and those that were made with another one
+            └─ sessions            signed in on the pages
     signing_keys                   public halves for whoever verifies, the private half of the one that signs
     secrets                        what the installation keeps to itself: the key of the fingerprints
     setup_links                    one row: the way to the first administrator
@@ -64,6 +65,22 @@ tokens = Table(
     Column("revoked", BigInteger),
     Index("ix_tokens_person_id_kind", "person_id", "kind"),
     Index("ix_tokens_parent_id", "parent_id"),
+)
+
+#: A browser that somebody signed in with. *fingerprint* is of the random text in its cookie; *generation* is the
+#: person's when they signed in. *used* is kept to about a minute.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("fingerprint", Text, primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Index("ix_sessions_person_id", "person_id"),
+    Index("ix_sessions_expires", "expires"),
 )
 
 #: *generation* counts the keys: it is unique, so of processes that make the next one at the same time one succeeds.

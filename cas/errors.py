@@ -5,12 +5,15 @@ CasError
 │   ├── InvalidDigest
 │   ├── InvalidRepositoryName
 │   ├── InvalidTag
-│   └── InvalidUploadId
+│   ├── InvalidUploadId
+│   └── InvalidDerivedName
 ├── InvalidManifest       the bytes are no manifest: why, and where
 ├── BlobUnknown           no blob of that digest, or its stored size is wrong
 ├── UploadBusy            another request is writing to the same upload
 ├── OffsetMismatch        a chunk does not begin where the upload ends
 ├── DigestMismatch        the bytes are not what the digest names
+├── DerivedUnknown        no derived object of that name
+├── LayerIndexUnavailable the layer index is being rebuilt, or its owner does not answer
 └── StorageFull           the medium has no room left
 """
 
@@ -65,6 +68,11 @@ class InvalidUploadId(InvalidName):
     rule = "expected 32 lower-case hexadecimal characters"
 
 
+class InvalidDerivedName(InvalidName):
+    kind = "derived object's name"
+    rule = "expected parts of a-z, 0-9, '-', '_' and '.', separated by '/', at most 255 characters in all"
+
+
 class InvalidManifest(CasError):
     """The bytes are no manifest that can be kept; *reason* names the member and what was expected."""
 
@@ -100,6 +108,21 @@ class DigestMismatch(CasError):
         super().__init__(expected, computed)
         self.expected = expected
         self.computed = computed
+
+
+class DerivedUnknown(CasError):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class LayerIndexUnavailable(CasError):
+    """*reason* says why in words; it may be tried again after *retry_after* seconds."""
+
+    def __init__(self, reason: str, retry_after: int = 2) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
 
 
 class StorageFull(CasError):

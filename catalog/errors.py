@@ -7,6 +7,11 @@ CatalogError
 ├── BlobNotLinked         the blob is not in the repository, wherever else it may be
 ├── ManifestBlobUnknown   a manifest refers to blobs that are not in its repository
 ├── UploadUnknown         no such upload session, or it is another's
+├── ImageUnknown          no repository that may be read holds such a manifest
+├── ImageUnread           the image's layers were not read, or not yet: why
+├── PathUnknown           the image's merged tree has no such directory
+├── LayerUnknown          no image that may be read holds such a layer
+├── PackageUnknown        no image that may be read holds such a package
 ├── BlobInUse             a manifest of the repository still refers to the blob
 └── BlobBusy              the blob's bytes are being removed at this moment: try again
 """
@@ -54,6 +59,41 @@ class ManifestBlobUnknown(CatalogError):
         super().__init__(repository, missing)
         self.repository = repository
         self.missing = missing
+
+
+class ImageUnknown(CatalogError):
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(digest)
+        self.digest = digest
+
+
+class ImageUnread(CatalogError):
+    """*problem* says why its layers could not be read; it is empty while they are still to be read."""
+
+    def __init__(self, digest: Digest, problem: str = "") -> None:
+        super().__init__(digest, problem)
+        self.digest = digest
+        self.problem = problem
+
+
+class PathUnknown(CatalogError):
+    def __init__(self, digest: Digest, path: str) -> None:
+        super().__init__(digest, path)
+        self.digest = digest
+        self.path = path
+
+
+class LayerUnknown(CatalogError):
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(digest)
+        self.digest = digest
+
+
+class PackageUnknown(CatalogError):
+    def __init__(self, ecosystem: str, name: str) -> None:
+        super().__init__(ecosystem, name)
+        self.ecosystem = ecosystem
+        self.name = name
 
 
 class UploadUnknown(CatalogError):

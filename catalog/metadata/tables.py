@@ -5,6 +5,9 @@
                   │             └─ tags ─ tag_history    names that move
                   └─ pulls                               how often, by day
     uploads                                              sessions; their bytes are in the store
+    cursors                                              how far each reader of the events has come
+    jobs                                                 what of search is to be written anew
+    tightened                                            repositories whose documents say too much
 
 A repository's rows go with it. A blob's row goes last, after its bytes (`catalog.garbage`). A tag's history outlives
 the tag, not the repository.
@@ -67,6 +70,7 @@ manifests = Table(
     Column("pushed", BigInteger, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Index("ix_manifests_repository_id_subject", "repository_id", "subject"),
+    Index("ix_manifests_digest", "digest"),
 )
 
 manifest_references = Table(
@@ -125,4 +129,43 @@ pulls = Table(
     Column("repository_id", Text, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
     Column("day", Integer, primary_key=True),
     Column("pulls", BigInteger, nullable=False),
+)
+
+#: A reader of the events: the position (`database.events.Position`) up to which everything has become jobs.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("transaction_id", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+
+#: What is to be read and written anew: a manifest's document, or (*digest* is empty) that of a repository and of all in
+#: it. *version* is the sequence of the newest event that asks for it; a job that it rose during stays. *due* says when
+#: it may be tried (in milliseconds), *claimed* until when somebody is at it (in milliseconds; 0: nobody). One that
+#: failed keeps its *error*; after too many *attempts* it is *parked*: it waits for somebody. Neither column refers to a
+#: row: the job that removes a document outlives what it told of.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("repository_id", Text, primary_key=True),
+    Column("digest", _Name, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("claimed", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("parked", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("ix_jobs_parked_due", "parked", "due"),
+)
+
+#: Repositories that were made private or deleted, and whose documents may still say otherwise: they are subtracted from
+#: every answer. Written in the transaction of the change; removed when the documents of *version* or newer can be read
+#: by everybody who searches.
+tightened = Table(
+    "tightened",
+    metadata,
+    Column("repository_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
 )

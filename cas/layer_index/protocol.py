@@ -1,0 +1,114 @@
+"""The layer index, as whoever asks it sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from cas.digest import Digest
+from cas.entries import Entry
+
+
+class BlobRecord(NamedTuple):
+    """What is known of a blob that was read as a layer: *diff_id* was computed from its bytes, never claimed.
+
+    *size* is the blob's, *raw_size* that of what it decompresses to, in bytes; *verified* is in seconds since 1970.
+    """
+
+    diff_id: Digest
+    size: int
+    raw_size: int
+    verified: int
+
+
+class ChainRecord(NamedTuple):
+    """A stack of layers (OCI image specification, "Layer ChainID"): its top layer, and the stack below it, if any."""
+
+    diff_id: Digest
+    parent: Digest | None
+    depth: int
+
+
+class By(StrEnum):
+    """What files are looked for by: the whole path (``etc/passwd``, no leading slash), its last part, or their SHA-256
+    (64 hexadecimal digits)."""
+
+    PATH = "path"
+    NAME = "name"
+    SHA256 = "sha256"
+
+
+class FileQuery(NamedTuple):
+    """Which files: those whose path, name or digest is *text*; or begins with it (*prefix*); or (*pattern*) begins with
+    it and as a whole matches this regular expression (of the subset that `catalog.search` lets through)."""
+
+    by: By
+    text: str
+    prefix: bool = False
+    pattern: str | None = None
+
+
+class FoundFile(NamedTuple):
+    """A file and the layer that holds it."""
+
+    diff_id: Digest
+    entry: Entry
+
+
+class FoundFiles(NamedTuple):
+    """Files by path and layer; *more* where there were more than were asked for, which are not among them."""
+
+    files: list[FoundFile]
+    more: bool
+
+
+class LayerIndex(Protocol):
+    """What layers hold, found by key and by prefix. `tests/contracts/layer_index.py` is the executable form of this.
+
+    Everything in it is derived, and none of it says who may see what. Every method raises `LayerIndexUnavailable` while
+    it is being rebuilt, or where its owner does not answer: never a wrong or partial answer.
+    """
+
+    async def blobs(self, digests: Sequence[Digest]) -> list[BlobRecord | None]:
+        """Return what is known of each of *digests*."""
+
+    async def compressions(self, diff_id: Digest) -> list[Digest]:
+        """List the blobs that were verified to decompress to *diff_id*, in the order of their text."""
+
+    async def has_layers(self, diff_ids: Sequence[Digest]) -> list[bool]:
+        """Tell of each whether its entries are indexed."""
+
+    async def children(self, diff_id: Digest, directory: str, after: str = "", most: int = 1000) -> list[Entry]:
+        """List a layer's entries directly in *directory* (``""`` is the root) by name, those after the name *after*.
+
+        Whiteouts are among them; that the directory itself is opaque is told by `entries`.
+        """
+
+    async def entries(self, wanted: Sequence[tuple[Digest, str]]) -> list[list[Entry]]:
+        """Return what each layer says of each path: no entry, one, or two (a whiteout or opaque mark, and an entry)."""
+
+    async def find_files(self, query: FileQuery, most: int) -> FoundFiles:
+        """Find files (not directories, whiteouts or links) in all layers."""
+
+    async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
+        """Return what is known of each of *chain_ids*."""
+
+    async def facts(self, diff_id: Digest, kind: str) -> bytes | None:
+        """Return the facts of one *kind* (a cataloger's name) of a layer, as they were added; None where there are
+        none."""
+
+
+class OwnedLayerIndex(LayerIndex, Protocol):
+    """The layer index as its one owner has it. Adding what is there already does no harm."""
+
+    async def add_layer(
+        self, diff_id: Digest, raw_size: int, entries: Sequence[Entry], facts: Mapping[str, bytes]
+    ) -> None:
+        """Add a layer, all of it at once: a reader sees none of it or all."""
+
+    async def add_blob(self, digest: Digest, record: BlobRecord) -> None:
+        """Add what was verified of a blob."""
+
+    async def add_chain(self, chain_id: Digest, record: ChainRecord) -> None:
+        """Add a stack of layers to the family tree."""

@@ -1,0 +1,137 @@
+"""What a layer was found to hold, and what a stack of layers holds: plain values, kept by content.
+
+    LayerFacts     of one layer, by its verified diff_id; made by `ingest` from the layer's bytes alone
+    ChainFacts     of a stack of layers, by its chain_id; made by `catalog.images.squash` from LayerFacts alone
+
+Both are msgpack inside zstandard in the store's derived area (`catalog.images.objects` names the objects). None of it
+is trusted to be true of an image whose config merely claims the diff_ids.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cas.entries import Entry
+
+
+class PackageFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An installed package, as the file says that told of it.
+
+    *ecosystem* is the purl type (``deb``, ``apk``, ``pypi``, ``npm``, ``golang``); *qualifiers* are the purl's that the
+    file itself tells (``arch``, ``epoch``): ``distro`` is added when the stack is squashed. *source* and
+    *source_version* name the source package, as advisories do; empty where it is the package itself.
+    *licenses* are SPDX expressions where they could be read as such, else the text as it stands. *key* tells apart the
+    packages of one database that could have the same name (dpkg: ``name:arch``); empty where the name does.
+    """
+
+    ecosystem: str
+    name: str
+    version: str
+    namespace: str = ""
+    qualifiers: dict[str, str] = {}
+    source: str = ""
+    source_version: str = ""
+    licenses: list[str] = []
+    key: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one file of a layer tells of packages: the *path* of a database, of a METADATA file, of an executable …
+
+    It counts in a stack while that file is what stands at its path there. *packages* is its whole content: a package
+    that the same path told of below, and that is not in it, was removed. *owned* are the paths that each package owns,
+    a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells of these alone, and has no
+    packages).
+    """
+
+    cataloger: str
+    path: str
+    packages: list[PackageFacts] = []
+    owned: dict[str, str] = {}
+
+
+class LayerFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One layer.
+
+    *diff_id* was computed from the bytes. *size* is that of the tar, in bytes. *entries* are the layer's own, one for
+    a path and kind of statement (a later entry of the archive has replaced an earlier one), whiteouts among them,
+    sorted by the parts of their paths (``path.split("/")``), a whiteout or opaque mark before an entry of its path.
+    *evidence* is sorted by path. *texts* are small files that are looked at after squashing (os-release and its like),
+    by path. *versions* are those of the reader and the catalogers that made this. *limits* names each limit that was
+    reached, in words; *unread* says why the rest of the layer was not read, empty where all of it was.
+    """
+
+    diff_id: str
+    size: int
+    entries: list[Entry]
+    evidence: list[Evidence] = []
+    texts: dict[str, bytes] = {}
+    versions: dict[str, int] = {}
+    limits: list[str] = []
+    unread: str = ""
+
+
+class LayerCounts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one layer does to the stack below it.
+
+    *entries* counts its entries but for whiteouts; *added*, *changed* and *deleted* are files (what is no directory) of
+    the merged tree before and after; *bytes* is the size of its files, *wasted* the bytes of files of lower layers that
+    it hides or replaces, and that are still pulled. Packages are ``ecosystem/name@version``; an upgrade is
+    ``ecosystem/name@old → new``.
+    """
+
+    entries: int = 0
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    bytes: int = 0
+    wasted: int = 0
+    installed: list[str] = []
+    upgraded: list[str] = []
+    removed: list[str] = []
+
+
+class Package(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A package of a stack. *layer* is the index of the layer that brought it as it is, from 0; *locations* are the
+    paths that tell of it; *owned_by* the purl of the package of the distribution that owns these files, empty where
+    none does. *removed_in* is the index of the layer that removed it again, for packages that are in lower layers
+    still; None for what is installed."""
+
+    purl: str
+    ecosystem: str
+    name: str
+    version: str
+    layer: int
+    source: str = ""
+    source_version: str = ""
+    licenses: list[str] = []
+    locations: list[str] = []
+    owned_by: str = ""
+    removed_in: int | None = None
+
+
+class Distro(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The distribution: os-release's ID, VERSION_ID and PRETTY_NAME (``debian``, ``12``, ``Debian GNU/Linux 12``)."""
+
+    id: str
+    version: str = ""
+    name: str = ""
+
+
+class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stack of layers, squashed.
+
+    *packages* are installed, *removed* are those that only lower layers still hold. *hidden* are the files of each
+    layer (by its index) that are not in the merged tree: (layer, path), sorted.
+    """
+
+    chain_id: str
+    diff_ids: list[str]
+    layers: list[LayerCounts]
+    packages: list[Package] = []
+    removed: list[Package] = []
+    distro: Distro | None = None
+    hidden: list[tuple[int, str]] = []
+    files: int = 0
+    bytes: int = 0
+    limits: list[str] = []

@@ -1,0 +1,88 @@
+"""Facts as objects of the store's derived area: their names and their form.
+
+    facts/1/sha256/ab/<hex>         LayerFacts, by diff_id
+    chains/1/sha256/ab/<hex>        ChainFacts, by chain_id
+    blobs/1/sha256/ab/<hex>         BlobFacts, by the digest of a blob that was read as a layer
+
+The number is that of the form: a program that writes another form leaves these alone and makes its own.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+import zstandard
+
+from cas import Digest
+from cas.derived import DerivedName
+from catalog.images.facts import ChainFacts, LayerFacts
+
+T = TypeVar("T")
+
+FORM = 1
+
+FACTS = f"facts/{FORM}"
+CHAINS = f"chains/{FORM}"
+BLOBS = f"blobs/{FORM}"
+
+#: Bytes of an object, decompressed, at most: what is larger was not written by us.
+_MOST = 1 << 30
+
+_LEVEL = 3
+
+
+class BlobFacts(msgspec.Struct, frozen=True):
+    """What was verified of a blob: the digest of what it decompresses to, and how large both are, in bytes."""
+
+    diff_id: str
+    size: int
+    raw_size: int
+    verified: int
+
+
+def facts_name(diff_id: Digest) -> DerivedName:
+    """Name the object of a layer's facts."""
+    return _name(FACTS, diff_id)
+
+
+def chain_name(chain_id: Digest) -> DerivedName:
+    """Name the object of a stack's facts."""
+    return _name(CHAINS, chain_id)
+
+
+def blob_name(digest: Digest) -> DerivedName:
+    """Name the object that says what a blob was verified to be."""
+    return _name(BLOBS, digest)
+
+
+def digest_of(name: DerivedName) -> Digest:
+    """Return the digest that one of the names above is for.
+
+    Raises:
+        InvalidDigest: it is not one of them.
+    """
+    algorithm, _, rest = name.text.split("/", 2)[-1].partition("/")
+    return Digest.parse(f"{algorithm}:{rest.rpartition('/')[2]}")
+
+
+def encode(value: LayerFacts | ChainFacts | BlobFacts) -> bytes:
+    """Write an object."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(msgspec.msgpack.encode(value))
+
+
+def decode(content: bytes, kind: type[T]) -> T:
+    """Read an object of *kind*.
+
+    Raises:
+        ValueError: it is damaged, or of another form.
+    """
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=_MOST)
+        return msgspec.msgpack.decode(raw, type=kind)
+    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+        raise ValueError(f"not {kind.__name__}: {error}") from error
+
+
+def _name(prefix: str, digest: Digest) -> DerivedName:
+    return DerivedName(f"{prefix}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}")

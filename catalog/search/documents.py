@@ -1,0 +1,118 @@
+"""Documents: what search knows of a repository, an image, a layer, a package.
+
+They are whole and flat; writing one again does no harm. `catalog.search.analysis` turns one into the values of
+`catalog.search.fields`.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+
+import msgspec
+
+
+class RepositoryDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A repository. Times are in seconds since 1970; *pulls* are those of 30 days; *tags* counts them."""
+
+    id: str
+    name: str
+    public: bool
+    description: str = ""
+    pulls: int = 0
+    pulled: int = 0
+    pushed: int = 0
+    created: int = 0
+    tags: int = 0
+    platforms: list[str] = []
+    official: bool = False
+    deprecated: bool = False
+
+
+class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """An image in a repository: one for each manifest that is no index.
+
+    *tags* are its own and those of the indexes (*parents*) that hold it. *layers* are the digests of its blobs,
+    *diff_ids* those that were verified: without them there are no packages either. *hidden* has a `hidden_token` for
+    each file of its layers that is not in the merged tree. *problem* says why it could not be read, empty where it was.
+    """
+
+    repository_id: str
+    repository: str
+    public: bool
+    digest: str
+    parents: list[str] = []
+    tags: list[str] = []
+    platform: str = ""
+    size: int = 0
+    pushed: int = 0
+    created: int = 0
+    pulls: int = 0
+    layers: list[str] = []
+    diff_ids: list[str] = []
+    chains: list[str] = []
+    packages: list[tuple[str, str]] = []  # ("deb/openssl", "3.0.11-1")
+    removed: list[tuple[str, str]] = []
+    sources: list[tuple[str, str]] = []
+    licenses: list[str] = []
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    env: list[str] = []
+    entrypoint: list[str] = []
+    command: list[str] = []
+    user: str = ""
+    ports: list[str] = []
+    history: list[str] = []
+    bases: list[str] = []
+    distro: tuple[str, str] | None = None  # ("debian", "12")
+    distro_name: str = ""
+    artifact_type: str = ""
+    hidden: list[str] = []
+    official: bool = False
+    deprecated: bool = False
+    problem: str = ""
+
+
+class LayerDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A layer, by its diff_id. Shared by all images: a candidate, never a hit by itself, and nothing that a single
+    repository said (an instruction, a name) is in it."""
+
+    diff_id: str
+    digests: list[str] = []
+    size: int = 0
+    entries: int = 0
+
+
+class PackageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A package by its name. A candidate as well; *versions* are all that were ever found in an image."""
+
+    ecosystem: str
+    name: str
+    versions: list[str] = []
+
+
+Document = RepositoryDocument | ImageDocument | LayerDocument | PackageDocument
+
+
+def document_id(document: Document) -> str:
+    """Return the name under which the engine keeps *document*."""
+    match document:
+        case RepositoryDocument():
+            return f"repository:{document.id}"
+        case ImageDocument():
+            return image_id(document.repository_id, document.digest)
+        case LayerDocument():
+            return f"layer:{document.diff_id}"
+        case PackageDocument():
+            return f"package:{document.ecosystem}/{document.name}"
+
+
+def image_id(repository_id: str, digest: str) -> str:
+    """Return the name of an image's document."""
+    return f"image:{repository_id}:{digest}"
+
+
+def hidden_token(diff_id: str, path: str) -> str:
+    """Return what stands for the file *path* of the layer *diff_id* in an image that hides it: 80 bits, 14 letters."""
+    digest = blake2b(f"{diff_id}\0{path}".encode("utf-8", "surrogateescape"), digest_size=10).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,71 @@
+"""The fields of documents: their names, what they hold, and for which kind of document.
+
+A keyword is compared whole; a text is a list of words, scored; a number is whole, at least 0, sortable. `id` names a
+document; every document has a `kind` (`repository`, `image`, `layer`, `package`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Type(Enum):
+    """How a field is indexed."""
+
+    KEYWORD = "keyword"
+    TEXT = "text"
+    NUMBER = "number"
+
+
+K, T, N = Type.KEYWORD, Type.TEXT, Type.NUMBER
+
+FIELDS: dict[str, Type] = {
+    # of every document
+    "id": K,  # repository:ID · image:ID:DIGEST · layer:DIFF_ID · package:ECOSYSTEM/NAME
+    "kind": K,
+    # what is searched for by name: repositories, images (their repository's), packages
+    "name": K,  # lower case, whole; `library/nginx` has `nginx` beside it
+    "last": K,  # its last segment
+    "words": T,  # split at / _ - . and where letters meet digits or capitals, and unsplit segments
+    "grams": K,  # beginnings, 2 to 20 characters, of the name and of each segment
+    "text": T,  # descriptions; of images: labels' values, history, entrypoint
+    # of repositories and of images: whose they are
+    "repository_id": K,
+    "repository": K,  # NAMESPACE/NAME, as it is stored
+    "namespace": K,
+    "public": K,  # yes · no
+    "is": K,  # official · deprecated · latest
+    "platform": K,  # linux/amd64 · linux/arm64/v8
+    "os": K,
+    "arch": K,
+    "pushed": N,  # seconds since 1970, as all times are
+    "pulled": N,
+    "pulls": N,  # in 30 days
+    # of images
+    "tag": K,
+    "digest": K,  # the manifest's, and those of the indexes that hold it
+    "layer": K,  # digest of the blob, and the verified diff_id
+    "chain": K,  # chain_id of each of its stacks
+    "top": K,  # chain_id of the whole
+    "package": K,  # deb/openssl · deb/openssl@3.0.11-1 · npm/@babel/core@7.1.0
+    "removed": K,  # the same for packages that only lower layers still hold
+    "source": K,  # deb/glibc · deb/glibc@2.36-9
+    "license": K,  # SPDX ids, lower case
+    "label": K,  # team=payments
+    "label_key": K,
+    "annotation": K,
+    "annotation_key": K,
+    "env": K,  # names of variables, never values
+    "base": K,  # what annotations or labels say: name and digest
+    "distro": K,  # debian · debian:12
+    "user": K,
+    "port": K,  # 8080/tcp · 8080
+    "command": T,  # words of entrypoint and cmd
+    "artifact": K,  # artifact_type, for what is no image
+    "hidden": K,  # `hidden_token` of each file that an upper layer hides
+    "size": N,  # compressed bytes: of all layers and the config
+    "layers": N,
+    "created": N,
+    # of layers and packages: candidates only
+    "images": N,  # how many image documents hold it
+}
