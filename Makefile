@@ -44,6 +44,7 @@ lock: $(installed)
 		pyproject.toml
 	$(compile) $(ARGS) --only-build-deps --build-deps-for=wheel --constraint=requirements/test.lock \
 		--output-file=requirements/build.lock pyproject.toml
+	$(compile) $(ARGS) --output-file=requirements/scanners.lock requirements/scanners.in
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

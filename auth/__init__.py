@@ -8,6 +8,7 @@ How it hangs together, for whoever wires it:
 
     Fingerprints, SigningKeys ── opened once: the first process makes the keys
     People, Tokens, SetUp ────── accounts, tokens, the link to the first administrator
+    Sessions ─────────────────── browsers that somebody signed in with on the pages
     Access ───────────────────── rights, from a `Caller` and a repository's name
     Verifier ─────────────────── a token's text → `Grant`, the registry's one question
     SignIn ───────────────────── credentials → `Caller`
@@ -25,6 +26,7 @@ from auth.limits import Limits, Pattern
 from auth.passwords import Passwords
 from auth.people import People, Person
 from auth.scopes import ACTIONS, Scope
+from auth.sessions import Sessions
 from auth.set_up import SetUp
 from auth.sign_in import SignIn
 from auth.tokens import Tokens
@@ -50,6 +52,7 @@ __all__ = [
     "PublicKeys",
     "Repositories",
     "Scope",
+    "Sessions",
     "SetUp",
     "SignIn",
     "SigningKeys",

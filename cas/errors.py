@@ -117,12 +117,14 @@ class DerivedUnknown(CasError):
 
 
 class LayerIndexUnavailable(CasError):
-    """*reason* says why in words; it may be tried again after *retry_after* seconds."""
+    """*reason* says why in words; it may be tried again after *retry_after* seconds. *nobody* is true where no owner
+    answered, false where one did, and refused."""
 
-    def __init__(self, reason: str, retry_after: int = 2) -> None:
+    def __init__(self, reason: str, retry_after: int = 2, *, nobody: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+        self.nobody = nobody
 
 
 class StorageFull(CasError):

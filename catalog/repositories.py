@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cas import RepositoryName
+from cas import Digest, RepositoryName, Tag
 from catalog import garbage
-from catalog.metadata import repositories
+from catalog.errors import ManifestUnknown
+from catalog.metadata import manifests, repositories, tags
 from catalog.metadata.repositories import Repository
-from database import Database, Transaction
+from database import Conflict, Database, Transaction
 
 
 class Repositories:
@@ -58,3 +59,33 @@ class Repositories:
             await garbage.condemn_unlinked(tx, await repositories.remove(tx, name))
 
         await self._database.write(remove)
+
+    async def tag(self, name: RepositoryName, digest: Digest, tag: Tag, subject: str) -> None:
+        """Point *tag* to a manifest that the repository has already; *subject* is who does it.
+
+        Raises:
+            ManifestUnknown: there is none of that digest in it, or no such repository.
+        """
+
+        async def work(tx: Transaction) -> None:
+            found = await manifests.stat(tx, name, digest)
+            await tags.move(tx, found.repository_id, name, tag, digest, subject)
+
+        try:
+            await self._database.write(work)
+        except Conflict:  # it was deleted between our look and the move
+            raise ManifestUnknown(name, digest) from None
+
+    async def untag(self, name: RepositoryName, tag: Tag, subject: str) -> None:
+        """Take a tag away; what it points to stays. *subject* is who does it.
+
+        Raises:
+            RepositoryUnknown: there is no such repository.
+            TagUnknown: there is no such tag in it.
+        """
+
+        async def work(tx: Transaction) -> None:
+            repository = await repositories.find(tx, name)
+            await tags.remove(tx, repository.id, name, tag, subject)
+
+        await self._database.write(work)

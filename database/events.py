@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    func,
     insert,
     select,
     tuple_,
@@ -93,7 +94,7 @@ class Event(NamedTuple):
 
 
 RECORD = Query(
-    insert(events).values(transaction_id=_transaction_id()),
+    insert(events).values(transaction_id=_transaction_id()).returning(events.c.sequence),
     "at",
     "kind",
     "repository_id",
@@ -111,10 +112,19 @@ _AFTER = Query(
 )
 
 
-async def record(tx: Transaction, kind: str, repository_id: str | None, body: Mapping[str, object]) -> None:
-    """Add an event to the change that *tx* makes."""
+_COUNT_AFTER = Query(
+    select(func.count()).where(
+        tuple_(events.c.transaction_id, events.c.sequence)
+        > tuple_(bindparam("transaction_id", type_=BigInteger), bindparam("after", type_=BigInteger))
+    )
+)
+
+
+async def record(tx: Transaction, kind: str, repository_id: str | None, body: Mapping[str, object]) -> int:
+    """Add an event to the change that *tx* makes; return its sequence."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    await tx.run(RECORD, at=int(time.time()), kind=kind, repository_id=repository_id, body=text)
+    ((sequence,),) = await tx.all(RECORD, at=int(time.time()), kind=kind, repository_id=repository_id, body=text)
+    return int(sequence)
 
 
 async def read_after(reader: Reader, position: Position, most: int = 100) -> list[Event]:
@@ -124,3 +134,9 @@ async def read_after(reader: Reader, position: Position, most: int = 100) -> lis
         Event(Position(transaction_id, sequence), at, kind, repository_id, json.loads(body))
         for sequence, transaction_id, at, kind, repository_id, body in rows
     ]
+
+
+async def count_after(reader: Reader, position: Position) -> int:
+    """Tell how many events come after *position*, those included that cannot be read for the moment."""
+    row = await reader.one(_COUNT_AFTER, transaction_id=position.transaction_id, after=position.sequence)
+    return int(row[0]) if row else 0

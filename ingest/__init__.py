@@ -1,4 +1,4 @@
-"""Work that no request waits for: what is due again and again, and later the reading of layers.
+"""Work that no request waits for: what is due again and again, and the reading of what is pushed.
 
 It knows the catalog and the content store, and nothing of people or of HTTP. What is to be done, and under which lock,
 it is told by whoever starts it.

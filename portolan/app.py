@@ -27,11 +27,16 @@ from auth.sign_in import SignIn
 from auth.tokens import Tokens
 from auth.verifier import Verifier
 from cas import BlobStore
+from cas.derived import Derived, DirectoryDerived
 from cas.directory import DirectoryStore
+from cas.layer_index.remote import RemoteLayerIndex
+from catalog.browse import Browse
+from catalog.browse.service import BrowseService
 from catalog.content import Content
 from catalog.metadata.pulls import PullCounter
 from catalog.registry import Limits, Registry, RegistryApplication
 from catalog.repositories import Repositories
+from catalog.search.tantivy_engine import TantivySearch
 from database import Database, DatabaseError, Query, connect
 from portolan import banner, logs
 from portolan.counted import CountedDatabase
@@ -60,6 +65,7 @@ class Foundations:
 
     database: Database
     store: BlobStore
+    derived: Derived
 
 
 @asynccontextmanager
@@ -71,7 +77,7 @@ async def foundations(settings: Settings) -> AsyncIterator[Foundations]:
     """
     database = await connect(settings.database, settings.database_connections)
     try:
-        yield Foundations(database, DirectoryStore(settings.store))
+        yield Foundations(database, DirectoryStore(settings.store), DirectoryDerived(settings.store))
     finally:
         await database.close()
 
@@ -121,9 +127,11 @@ class Services:
     """All that a web process needs."""
 
     settings: Settings
+    database: Database
     hub: Hub
     repositories: Repositories
     registry: Registry
+    browse: Browse
     pages: Pages
     origin: Origin
     health: Health
@@ -145,6 +153,12 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
         pulls = PullCounter(database)
         origin = Origin(settings.public_url)
         public = settings.default_visibility == "public"
+        content = Content(database, opened.store, public_by_default=public)
+        engine = TantivySearch(settings.search)
+        index = RemoteLayerIndex(settings.ingest_socket)
+        browse = BrowseService(
+            database, content, opened.derived, index, engine, people.access, settings.default_namespace
+        )
 
         async def database_answers() -> dict[str, object]:
             await database.one(_ASK)
@@ -160,11 +174,12 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
 
         made = Services(
             settings=settings,
+            database=database,
             hub=people,
             repositories=repositories,
             registry=Registry(
                 database=database,
-                content=Content(database, opened.store, public_by_default=public),
+                content=content,
                 pulls=pulls,
                 verifier=people.verifier,
                 access=people.access,
@@ -176,6 +191,7 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
                 sparse_manifests=settings.sparse_manifests == "accept",
                 limits=Limits(manifest=settings.manifest_limit, ranges=settings.range_limit),
             ),
+            browse=browse,
             pages=Pages(people.set_up, origin.address, banner.first_push),
             origin=origin,
             health=Health(
@@ -195,6 +211,8 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
                 for task in tasks:
                     task.cancel()
         await people.passwords.close()
+        await index.aclose()
+        await engine.aclose()
 
 
 def application(made: Services) -> Application:

@@ -12,8 +12,8 @@ from auth.errors import (
     TokenUnknown,
     TooManyTokens,
 )
-from cas import CasError, StorageFull
-from catalog.errors import CatalogError, RepositoryUnknown
+from cas import CasError, Digest, StorageFull
+from catalog.errors import CatalogError, ManifestUnknown, RepositoryUnknown
 from database import DatabaseError, DatabaseFull, DatabaseUnavailable
 
 #: Errors that somebody at the terminal can do something about. Anything else is an error of the program.
@@ -43,6 +43,9 @@ def phrased(error: Exception) -> str:
             return f"too much is going on: try again in {seconds} s"
         case RepositoryUnknown(repository=repository):
             return f"there is no repository {repository}: `portolan repository list` tells which there are"
+        case ManifestUnknown(repository=repository, reference=reference):
+            separator = "@" if isinstance(reference, Digest) else ":"
+            return f"there is no {repository}{separator}{reference}"
         case OSError(filename=name, strerror=reason) if name:
             return f"{name}: {reason}"
     return str(error) or type(error).__name__

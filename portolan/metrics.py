@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
@@ -64,6 +64,9 @@ class Figures(msgspec.Struct):
     failed_writes: int = 0
     loop_lag: Timing = msgspec.field(default_factory=Timing)
     exceptions: int = 0
+    #: Of layers that could be read, and of those that could not.
+    layers: Timing = msgspec.field(default_factory=Timing)
+    failed_layers: Timing = msgspec.field(default_factory=Timing)
 
     def request(self, route: str, method: str, status: int) -> Timing:
         """Return where requests of one kind are counted: look it up once, keep it."""
@@ -79,6 +82,8 @@ class Figures(msgspec.Struct):
         self.failed_writes += other.failed_writes
         self.loop_lag.merge(other.loop_lag)
         self.exceptions += other.exceptions
+        self.layers.merge(other.layers)
+        self.failed_layers.merge(other.failed_layers)
 
 
 class Metrics:
@@ -123,24 +128,26 @@ class Metrics:
                         total.merge(msgspec.json.decode(path.read_bytes(), type=Figures))
         return total
 
-    def exposition(self) -> tuple[bytes, str]:
-        """Return the figures of all processes in Prometheus's text format, and its media type."""
+    def exposition(self, jobs: Mapping[str, int] | None = None) -> tuple[bytes, str]:
+        """Return the figures of all processes in Prometheus's text format, and its media type; *jobs* are those that
+        the database has at this moment, by their state."""
         from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
         registry = CollectorRegistry()
-        registry.register(_Collector(self.total()))
+        registry.register(_Collector(self.total(), jobs or {}))
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 class _Collector:
     """Names the figures."""
 
-    def __init__(self, total: Figures) -> None:
+    def __init__(self, total: Figures, jobs: Mapping[str, int]) -> None:
         self._total = total
+        self._jobs = jobs
 
     def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         total = self._total
         seconds = HistogramMetricFamily(
@@ -168,6 +175,16 @@ class _Collector:
             ("portolan_event_loop_lag_seconds", "How late the event loop woke.", total.loop_lag),
         ):
             yield HistogramMetricFamily(name, meaning, buckets=_cumulative(timing), sum_value=timing.seconds)
+        layers = HistogramMetricFamily(
+            "portolan_layer_reading_duration_seconds", "Time to read a layer and to index it.", labels=["outcome"]
+        )
+        for outcome, timing in (("read", total.layers), ("failed", total.failed_layers)):
+            layers.add_metric([outcome], _cumulative(timing), timing.seconds)
+        yield layers
+        waiting = GaugeMetricFamily("portolan_ingest_jobs", "Documents that are to be written anew.", labels=["state"])
+        for state, count in self._jobs.items():
+            waiting.add_metric([state], count)
+        yield waiting
 
 
 def _cumulative(timing: Timing) -> list[tuple[str, float]]:

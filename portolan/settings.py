@@ -74,6 +74,13 @@ class Settings:
     upload_expiry: int = setting(values.DURATION, "7d")
     range_limit: int = setting(values.whole_number(1, 1000), "1000")
     sparse_manifests: str = setting(values.one_of("refuse", "accept"), "refuse")
+    reader_processes: int | None = setting(values.optional(values.whole_number(1, 64)), "")
+    reader_memory: int = setting(values.at_least("192MiB", values.SIZE), "512MiB")
+    layer_size_limit: int = setting(values.SIZE, "64GiB")
+    layer_ratio_limit: int = setting(values.whole_number(10, 1_000_000), "1100")
+    layer_entries_limit: int = setting(values.whole_number(1000, 10_000_000), "1000000")
+    layer_time_limit: int = setting(values.DURATION, "15m")
+    ingest_attempts: int = setting(values.whole_number(1, 100), "6")
     default_namespace: str = setting(values.NAMESPACE, "library")
     default_visibility: str = setting(values.one_of("private", "public"), "private")
     audience: str = setting(values.AUDIENCE, "portolan")
@@ -134,6 +141,26 @@ class Settings:
     def store(self) -> Path:
         """Where the blobs are kept. Its parent, which is synchronised once, is ours too: it may be made and read."""
         return self.data / "store"
+
+    @property
+    def readers(self) -> int:
+        """How many processes read layers: as set, or one for each processor that we may use, at most four."""
+        return self.reader_processes or min(len(os.sched_getaffinity(0)), 4)
+
+    @property
+    def layer_index(self) -> Path:
+        """Where this node's layer index is kept; it can be made again from the store."""
+        return self.data / "index"
+
+    @property
+    def search(self) -> Path:
+        """Where the search index is kept; it can be made again from the database and the store."""
+        return self.data / "search"
+
+    @property
+    def ingest_socket(self) -> Path:
+        """Where the ingest process of this machine answers for the layer index."""
+        return self.run / "ingest.sock"
 
     @property
     def heartbeat(self) -> Path:

@@ -10,13 +10,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from auth import api as account_api
 from auth import token_endpoint
-from catalog import api as catalog_api
+from catalog.api import ApiServices, api_application
+from catalog.metadata import jobs
 from database import DatabaseFull, DatabaseUnavailable
-from portolan import front, logs
+from portolan import __version__, front, logs
 
 if TYPE_CHECKING:
     from portolan.app import Services
@@ -45,7 +46,7 @@ def site(made: Services) -> Starlette:
         routes=[
             *token_endpoint.routes(tokens),
             *account_api.routes(account),
-            *catalog_api.routes(made.repositories, hub.access, hub.sign_in, settings.default_namespace),
+            Mount("/api", api_application(_api_services(made), __version__)),
             *own.health_routes(),
             Route("/metrics", own.metrics_with_token, methods=["GET"]),
             *made.pages.routes(),
@@ -63,6 +64,11 @@ def metrics_site(made: Services) -> Starlette:
     """Put the routes of `metrics_listen` together: whoever can reach that address may read them."""
     own = _Own(made)
     return Starlette(routes=[*own.health_routes(), Route("/metrics", own.metrics, methods=["GET"])])
+
+
+def _api_services(made: Services) -> ApiServices:
+    hub = made.hub
+    return ApiServices(made.browse, made.repositories, hub.access, hub.sign_in, made.settings.default_namespace)
 
 
 class _Own:
@@ -88,7 +94,9 @@ class _Own:
 
     async def metrics(self, request: Request) -> Response:
         """`GET /metrics` on an address of its own."""
-        text, media_type = self._made.metrics.exposition()
+        counts = await jobs.counts(self._made.database)
+        states = {"waiting": counts.waiting, "running": counts.running, "parked": counts.parked}
+        text, media_type = self._made.metrics.exposition(states)
         return Response(text, media_type=media_type, headers=_NOT_STORED)
 
     async def metrics_with_token(self, request: Request) -> Response:

@@ -77,6 +77,18 @@ def at_most(most: str, kind: Kind[int]) -> Kind[int]:
     return Kind(f"{kind.expected}, at most {most}", read)
 
 
+def at_least(least: str, kind: Kind[int]) -> Kind[int]:
+    """A quantity of *kind* with a lower end, written as people write it."""
+
+    def read(value: object) -> int:
+        number = kind.read(value)
+        if number < kind.read(least):
+            raise ValueError
+        return number
+
+    return Kind(f"{kind.expected}, at least {least}", read)
+
+
 def one_of(*words: str) -> Kind[str]:
     """One of a few words."""
 

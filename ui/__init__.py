@@ -3,6 +3,6 @@
 It asks the catalog and the hub the same questions as the APIs do, and knows no tables and no bytes.
 """
 
-from ui.pages import Pages
+from ui.before import Pages
 
 __all__ = ["Pages"]

@@ -41,7 +41,7 @@ class By(StrEnum):
 
 class FileQuery(NamedTuple):
     """Which files: those whose path, name or digest is *text*; or begins with it (*prefix*); or (*pattern*) begins with
-    it and as a whole matches this regular expression (of the subset that `catalog.search` lets through)."""
+    it and as a whole matches this regular expression (`cas.layer_index.patterns` says what it may be)."""
 
     by: By
     text: str
@@ -57,7 +57,11 @@ class FoundFile(NamedTuple):
 
 
 class FoundFiles(NamedTuple):
-    """Files by path and layer; *more* where there were more than were asked for, which are not among them."""
+    """Files by what was looked for, then by path, then in the order in which their layers were added.
+
+    *more* where there are more than were asked for, which are not among them; or where there may be: a search that
+    looks at too much is given up.
+    """
 
     files: list[FoundFile]
     more: bool
@@ -80,16 +84,22 @@ class LayerIndex(Protocol):
         """Tell of each whether its entries are indexed."""
 
     async def children(self, diff_id: Digest, directory: str, after: str = "", most: int = 1000) -> list[Entry]:
-        """List a layer's entries directly in *directory* (``""`` is the root) by name, those after the name *after*.
+        """List what a layer says of what is directly in *directory* (``""`` is the root), in the order of the names:
+        of the first *most* names after the name *after*.
 
-        Whiteouts are among them; that the directory itself is opaque is told by `entries`.
+        Whiteouts and opaque marks are among it; that the directory itself is opaque is told by `entries`.
         """
 
     async def entries(self, wanted: Sequence[tuple[Digest, str]]) -> list[list[Entry]]:
-        """Return what each layer says of each path: no entry, one, or two (a whiteout or opaque mark, and an entry)."""
+        """Return what each layer says of each path: a whiteout, an opaque mark, an entry, in this order and each where
+        there is one."""
 
     async def find_files(self, query: FileQuery, most: int) -> FoundFiles:
-        """Find files (not directories, whiteouts or links) in all layers."""
+        """Find files (not directories, whiteouts or links) in all layers.
+
+        Raises:
+            ValueError: the query's pattern is none, or is too large.
+        """
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
         """Return what is known of each of *chain_ids*."""
@@ -100,12 +110,16 @@ class LayerIndex(Protocol):
 
 
 class OwnedLayerIndex(LayerIndex, Protocol):
-    """The layer index as its one owner has it. Adding what is there already does no harm."""
+    """The layer index as its one owner has it. Adding what is there already does no harm and costs little.
+
+    What was added is there after a power cut too. While a rebuild is under way it is added as well, so the objects that
+    a rebuild reads are put before. Every method raises `StorageFull` where no room is left: it is to be added again.
+    """
 
     async def add_layer(
         self, diff_id: Digest, raw_size: int, entries: Sequence[Entry], facts: Mapping[str, bytes]
     ) -> None:
-        """Add a layer, all of it at once: a reader sees none of it or all."""
+        """Add a layer, or put another reading in its place: all of it at once, a reader sees none of it or all."""
 
     async def add_blob(self, digest: Digest, record: BlobRecord) -> None:
         """Add what was verified of a blob."""

@@ -1,6 +1,10 @@
-"""The JSON API under ``/api/v1``: what people and their programs do with repositories beside pushing and pulling."""
+"""The JSON API under ``/api/v1``: what people and their programs ask and do beside pushing and pulling.
 
-from catalog.api.problems import problem
-from catalog.api.repositories import routes
+Handlers parse, ask `catalog.browse` or `catalog.repositories` one question, and write the answer. Answers are the same
+values that pages show.
+"""
 
-__all__ = ["problem", "routes"]
+from catalog.api.application import api_application
+from catalog.api.services import ApiServices
+
+__all__ = ["ApiServices", "api_application"]

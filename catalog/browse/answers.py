@@ -181,7 +181,7 @@ class TagRow:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far an image was read: ``read``, ``waiting`` (for its turn, or being read), ``failed``: *problem* says why."""
+    """How far an image was read: ``read``, ``waiting`` (or being read) or ``failed``: *problem* says why."""
 
     name: Literal["read", "waiting", "failed"]
     problem: str = ""
@@ -232,6 +232,14 @@ class TagHistoryAnswer:
 
     moves: list[TagMove]
     next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedAnswer:
+    """A reference as it was asked for, and the digest that it names."""
+
+    image: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ class PackageFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """An installed package, as the file says that told of it.
 
     *ecosystem* is the purl type (``deb``, ``apk``, ``pypi``, ``npm``, ``golang``); *qualifiers* are the purl's that the
-    file itself tells (``arch``, ``epoch``): ``distro`` is added when the stack is squashed. *source* and
+    file itself tells (``arch``, ``epoch``): ``distro`` is added when the stack is squashed. *namespace* is the purl's
+    where names of the ecosystem have one (npm: ``@scope``; golang: the path before the last ``/``): people then say
+    ``namespace/name``. *source* and
     *source_version* name the source package, as advisories do; empty where it is the package itself.
     *licenses* are SPDX expressions where they could be read as such, else the text as it stands. *key* tells apart the
     packages of one database that could have the same name (dpkg: ``name:arch``); empty where the name does.
@@ -77,7 +79,7 @@ class LayerCounts(msgspec.Struct, frozen=True, omit_defaults=True):
     *entries* counts its entries but for whiteouts; *added*, *changed* and *deleted* are files (what is no directory) of
     the merged tree before and after; *bytes* is the size of its files, *wasted* the bytes of files of lower layers that
     it hides or replaces, and that are still pulled. Packages are ``ecosystem/name@version``; an upgrade is
-    ``ecosystem/name@old → new``.
+    ``ecosystem/name@old → new``. *unread* says why the rest of it was not read, empty where all of it was.
     """
 
     entries: int = 0
@@ -89,6 +91,7 @@ class LayerCounts(msgspec.Struct, frozen=True, omit_defaults=True):
     installed: list[str] = []
     upgraded: list[str] = []
     removed: list[str] = []
+    unread: str = ""
 
 
 class Package(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,11 +121,30 @@ class Distro(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
 
 
+class Placement(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Where a layer of a stack says something else of the merged tree than the paths of its entries tell.
+
+    It is so where an entry's parent is a symbolic link in the tree, where a parent has no entry, where two entries of a
+    layer come to one place, and for hard links to lower layers; most stacks have none. *kind* is that of an entry
+    (`cas.entries`): ``f``: the layer's entry *source* stands at *path* and not at its own; ``h``: at *path* stands a
+    hard link to what the layer *source_layer* says of *source*; ``d``: a directory that no entry tells of; ``w``,
+    ``o``: *path* is hidden, or what is in it, in the layers below; ``x``: the layer's entry *source* stands nowhere, or
+    is told by ``h``.
+    """
+
+    layer: int
+    kind: str
+    path: str = ""
+    source_layer: int = 0
+    source: str = ""
+
+
 class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stack of layers, squashed.
 
     *packages* are installed, *removed* are those that only lower layers still hold. *hidden* are the files of each
-    layer (by its index) that are not in the merged tree: (layer, path), sorted.
+    layer (by its index; what is no directory) that are not in the merged tree: (layer, path), sorted, the path as the
+    layer says it. *files* and *bytes* are those of the merged tree. *limits* are those of the layers, and of squashing.
     """
 
     chain_id: str
@@ -132,6 +154,7 @@ class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: list[Package] = []
     distro: Distro | None = None
     hidden: list[tuple[int, str]] = []
+    placements: list[Placement] = []
     files: int = 0
     bytes: int = 0
     limits: list[str] = []

@@ -9,10 +9,13 @@ The number is that of the form: a program that writes another form leaves these 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import BytesIO
 from typing import TypeVar
 
 import msgspec
 import zstandard
+from msgspec.structs import replace
 
 from cas import Digest
 from cas.derived import DerivedName
@@ -30,6 +33,9 @@ BLOBS = f"blobs/{FORM}"
 _MOST = 1 << 30
 
 _LEVEL = 3
+
+#: Entries of a layer that are written at once (fewer than 65,536).
+_ENTRIES_AT_ONCE = 10_000
 
 
 class BlobFacts(msgspec.Struct, frozen=True):
@@ -68,7 +74,17 @@ def digest_of(name: DerivedName) -> Digest:
 
 def encode(value: LayerFacts | ChainFacts | BlobFacts) -> bytes:
     """Write an object."""
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(msgspec.msgpack.encode(value))
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    if not isinstance(value, LayerFacts) or len(value.entries) <= _ENTRIES_AT_ONCE:
+        return compressor.compress(msgspec.msgpack.encode(value))
+    # Readers of layers have little memory: it is never written out whole. That takes a look at its size first, which a
+    # frame begins with, and which readers make room by.
+    size = sum(map(len, _pieces(value)))
+    stream, written = compressor.compressobj(size=size), BytesIO()
+    for piece in _pieces(value):
+        written.write(stream.compress(piece))
+    written.write(stream.flush())
+    return written.getvalue()
 
 
 def decode(content: bytes, kind: type[T]) -> T:
@@ -82,6 +98,18 @@ def decode(content: bytes, kind: type[T]) -> T:
         return msgspec.msgpack.decode(raw, type=kind)
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise ValueError(f"not {kind.__name__}: {error}") from error
+
+
+def _pieces(facts: LayerFacts) -> Iterator[bytes]:
+    """Write *facts* as msgpack, some entries at a time."""
+    key = b"\xa7entries"
+    before, _, behind = msgspec.msgpack.encode(replace(facts, entries=[])).partition(key + b"\x90")
+    yield before + key + b"\xdd" + len(facts.entries).to_bytes(4, "big")
+    for start in range(0, len(facts.entries), _ENTRIES_AT_ONCE):
+        written = msgspec.msgpack.encode(facts.entries[start : start + _ENTRIES_AT_ONCE])
+        # The piece is an array of its own: what says so is one byte for up to 15 entries, three for more.
+        yield written[3:] if written[0] == 0xDC else written[1:]
+    yield behind
 
 
 def _name(prefix: str, digest: Digest) -> DerivedName:

@@ -4,6 +4,6 @@ Functions take a `Reader` or a `Transaction` first, so that several of them make
 the store or knows of HTTP.
 """
 
-from catalog.metadata import blobs, manifests, pulls, repositories, tags, uploads
+from catalog.metadata import blobs, cursors, jobs, manifests, pulls, repositories, tags, tightened, uploads
 
-__all__ = ["blobs", "manifests", "pulls", "repositories", "tags", "uploads"]
+__all__ = ["blobs", "cursors", "jobs", "manifests", "pulls", "repositories", "tags", "tightened", "uploads"]

@@ -84,6 +84,15 @@ _HOLDING = Query(
     .order_by(manifest_references.c.parent)
     .limit(bindparam("most", type_=Integer))
 )
+_CHILDREN = Query(
+    select(manifest_references.c.child)
+    .where(
+        manifest_references.c.repository_id == bindparam("repository"),
+        manifest_references.c.parent == bindparam("manifest"),
+        manifest_references.c.role == Role.MANIFEST.value,
+    )
+    .order_by(manifest_references.c.child)
+)
 _REFERRERS = Query(
     select(
         manifests.c.digest,
@@ -246,8 +255,13 @@ async def remove(tx: Transaction, name: RepositoryName, digest: Digest, subject:
     found = await stat(tx, name, digest)
     await tags.remove_pointing_to(tx, found.repository_id, name, digest, subject)
     holding = await tx.all(_HOLDING, repository=found.repository_id, manifest=digest.text, most=10)
+    # What an index held goes with its row, and whoever reads the event has to know whose tags it took along.
+    children = [
+        str(child) for (child,) in await tx.all(_CHILDREN, repository=found.repository_id, manifest=digest.text)
+    ]
     await tx.run(_REMOVE, repository=found.repository_id, manifest=digest.text)
-    await events.record(tx, "manifest.deleted", found.repository_id, {"name": name.text, "digest": digest.text})
+    body = {"name": name.text, "digest": digest.text, **({"children": children} if children else {})}
+    await events.record(tx, "manifest.deleted", found.repository_id, body)
     return [str(parent) for (parent,) in holding]
 
 

@@ -23,17 +23,25 @@ from auth import namespaces
 from auth.access import Visible
 from cas import RepositoryName
 from catalog.errors import RepositoryUnknown
+from catalog.metadata import tightened
 from catalog.metadata.tables import links, pulls, repositories
 from database import Query, Transaction, events, insert_or, json_items, new_id
 from database.protocol import Reader
 
 _BY_NAME = Query(select(repositories).where(repositories.c.name == bindparam("name")))
+_BY_ID = Query(select(repositories).where(repositories.c.id == bindparam("row")))
+_AFTER_ID = Query(
+    select(repositories)
+    .where(repositories.c.id > bindparam("row", type_=Text))
+    .order_by(repositories.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
 _EVERYTHING = Query(select(repositories).order_by(repositories.c.name))
 _PUBLIC = Query(select(repositories.c.public).where(repositories.c.name == bindparam("name")))
 _ID = Query(
     select(repositories.c.id).where(repositories.c.name == bindparam("name")).with_for_update(read=True, key_share=True)
 )
-#: Against a push that would add a link between the look at the links and the deletion.
+#: Against a push that would add a link between the look at the links and the deletion, and against another change.
 _LOCKED = Query(select(repositories.c.id).where(repositories.c.name == bindparam("name")).with_for_update())
 _INSERT = Query(
     insert_or(repositories).on_conflict_do_nothing(), "id", "name", "namespace", "public", "description", "created"
@@ -85,6 +93,17 @@ async def find(reader: Reader, name: RepositoryName) -> Repository:
     return _repository(row)
 
 
+async def by_id(reader: Reader, repository_id: str) -> Repository | None:
+    """Return the repository, None where it is gone."""
+    row = await reader.one(_BY_ID, row=repository_id)
+    return None if row is None else _repository(row)
+
+
+async def after(reader: Reader, repository_id: str, most: int) -> list[Repository]:
+    """List repositories in the order of their ids, those after *repository_id*."""
+    return [_repository(row) for row in await reader.all(_AFTER_ID, row=repository_id, most=most)]
+
+
 async def everything(reader: Reader) -> list[Repository]:
     """Return all repositories by name."""
     return [_repository(row) for row in await reader.all(_EVERYTHING)]
@@ -130,18 +149,24 @@ async def ensure(tx: Transaction, name: RepositoryName, *, public: bool) -> str:
 async def change(
     tx: Transaction, name: RepositoryName, *, public: bool | None = None, description: str | None = None
 ) -> Repository:
-    """Set what is not None, and return the repository as it is then.
+    """Set what is not None, and return the repository as it is then. One that is made private is so in every search
+    from the commit on.
 
     Raises:
         RepositoryUnknown: there is none of that name.
     """
+    # Locked, so that of two changes at once each sees what the other made of it: what was public is what it changes.
+    if await tx.one(_LOCKED, name=name.text) is None:
+        raise RepositoryUnknown(name)
     before = await find(tx, name)
     new_public = None if public is None else int(public)
     await tx.run(_SET, row=before.id, new_public=new_public, new_description=description)
     after = await find(tx, name)
-    await events.record(
+    version = await events.record(
         tx, "repository.changed", after.id, {"name": name.text, "public": after.public, "was_public": before.public}
     )
+    if before.public and not after.public:
+        await tightened.add(tx, after.id, version)
     return after
 
 
@@ -156,7 +181,8 @@ async def remove(tx: Transaction, name: RepositoryName) -> list[str]:
     repository = await find(tx, name)
     linked = [str(digest) for (digest,) in await tx.all(_LINKED, row=repository.id)]
     await tx.run(_DELETE, row=repository.id)
-    await events.record(tx, "repository.deleted", repository.id, {"name": name.text})
+    version = await events.record(tx, "repository.deleted", repository.id, {"name": name.text})
+    await tightened.add(tx, repository.id, version)
     return linked
 
 

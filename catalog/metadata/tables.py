@@ -131,20 +131,24 @@ pulls = Table(
     Column("pulls", BigInteger, nullable=False),
 )
 
-#: A reader of the events: the position (`database.events.Position`) up to which everything has become jobs.
+#: A reader of the events: the position (`database.events.Position`) up to which everything has become jobs, and the
+#: *version* that the last of them got. It is no less than any sequence read so far, and rises with each reading: on
+#: PostgreSQL sequences do not come in their order.
 cursors = Table(
     "cursors",
     metadata,
     Column("name", Text, primary_key=True),
     Column("transaction_id", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
 )
 
-#: What is to be read and written anew: a manifest's document, or (*digest* is empty) that of a repository and of all in
-#: it. *version* is the sequence of the newest event that asks for it; a job that it rose during stays. *due* says when
-#: it may be tried (in milliseconds), *claimed* until when somebody is at it (in milliseconds; 0: nobody). One that
-#: failed keeps its *error*; after too many *attempts* it is *parked*: it waits for somebody. Neither column refers to a
-#: row: the job that removes a document outlives what it told of.
+#: What is to be read and written anew: a manifest's document, or (*digest* is empty) that of a repository, or (it is
+#: ``*``) that of a repository and of all in it. *version* is that of the newest reading of events that asks for it
+#: (`cursors.version`); a job that it rose during stays. *due* says when it may be tried (in milliseconds), *claimed*
+#: until when somebody is at it (in milliseconds; 0: nobody). One that failed keeps its *error*; after too many
+#: *attempts* it is *parked*: it waits for somebody. Neither column refers to a row: the job that removes a document
+#: outlives what it told of.
 jobs = Table(
     "jobs",
     metadata,
@@ -161,8 +165,8 @@ jobs = Table(
 )
 
 #: Repositories that were made private or deleted, and whose documents may still say otherwise: they are subtracted from
-#: every answer. Written in the transaction of the change; removed when the documents of *version* or newer can be read
-#: by everybody who searches.
+#: every answer. Written in the transaction of the change, whose event's sequence is *version*; removed, if it is still
+#: that, when documents written since can be read by everybody who searches.
 tightened = Table(
     "tightened",
     metadata,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from sqlalchemy import Integer, Text, bindparam, delete, insert, select, text
+from sqlalchemy import Integer, Text, bindparam, delete, insert, select, update
 
 from cas import Digest, RepositoryName, Tag
 from catalog.errors import TagUnknown
@@ -13,19 +13,12 @@ from catalog.metadata.tables import repositories, tag_history, tags
 from database import Query, Transaction, events, insert_or
 from database.protocol import Reader
 
-_MOVE = Query(
-    insert_or(tags).on_conflict_do_update(
-        index_elements=["repository_id", "name"],
-        set_={"digest": text("excluded.digest"), "moved": text("excluded.moved")},
-        where=tags.c.digest != text("excluded.digest"),
-    ),
-    "repository_id",
-    "name",
-    "digest",
-    "moved",
-)
+_THIS = (tags.c.repository_id == bindparam("repository"), tags.c.name == bindparam("tag"))
+_POINTS_TO = Query(select(tags.c.digest).where(*_THIS).with_for_update())
+_ADD = Query(insert_or(tags).on_conflict_do_nothing(), "repository_id", "name", "digest", "moved")
+_MOVE = Query(update(tags).where(*_THIS).values(digest=bindparam("new_digest"), moved=bindparam("now")))
 _REMEMBER = Query(insert(tag_history), "repository_id", "name", "digest", "at", "subject")
-_REMOVE = Query(delete(tags).where(tags.c.repository_id == bindparam("repository"), tags.c.name == bindparam("tag")))
+_REMOVE = Query(delete(tags).where(*_THIS).returning(tags.c.digest))
 _REMOVE_POINTING_TO = Query(
     delete(tags)
     .where(tags.c.repository_id == bindparam("repository"), tags.c.digest == bindparam("manifest"))
@@ -59,11 +52,25 @@ async def move(
 ) -> None:
     """Point the tag to a manifest of its repository; nothing happens where it points there already."""
     now = int(time.time())
-    if not await tx.run(_MOVE, repository_id=repository_id, name=tag.text, digest=digest.text, moved=now):
+    was = await _point(tx, repository_id, tag, digest, now)
+    if was == digest.text:
         return
     await tx.run(_REMEMBER, repository_id=repository_id, name=tag.text, digest=digest.text, at=now, subject=subject)
-    body = {"name": name.text, "tag": tag.text, "digest": digest.text}
+    body = {"name": name.text, "tag": tag.text, "digest": digest.text, "was": was}
     await events.record(tx, "tag.moved", repository_id, body)
+
+
+async def _point(tx: Transaction, repository_id: str, tag: Tag, digest: Digest, now: int) -> str | None:
+    """Return where the tag pointed until now, None where it was not there. Of two moves at once the later one sees
+    the earlier: whoever reads the events must learn of every manifest that lost a tag."""
+    while True:
+        row = await tx.one(_POINTS_TO, repository=repository_id, tag=tag.text)
+        if row is not None:
+            if row[0] != digest.text:
+                await tx.run(_MOVE, repository=repository_id, tag=tag.text, new_digest=digest.text, now=now)
+            return str(row[0])
+        if await tx.run(_ADD, repository_id=repository_id, name=tag.text, digest=digest.text, moved=now):
+            return None
 
 
 async def remove(tx: Transaction, repository_id: str, name: RepositoryName, tag: Tag, subject: str) -> None:
@@ -72,9 +79,10 @@ async def remove(tx: Transaction, repository_id: str, name: RepositoryName, tag:
     Raises:
         TagUnknown: there is no such tag.
     """
-    if not await tx.run(_REMOVE, repository=repository_id, tag=tag.text):
+    removed = await tx.all(_REMOVE, repository=repository_id, tag=tag.text)
+    if not removed:
         raise TagUnknown(name, tag)
-    await _removed(tx, repository_id, name, tag.text, subject)
+    await _removed(tx, repository_id, name, tag.text, str(removed[0][0]), subject)
 
 
 async def remove_pointing_to(
@@ -83,13 +91,13 @@ async def remove_pointing_to(
     """Take all tags away that point to a manifest at this moment; one that was just moved elsewhere stays."""
     rows = await tx.all(_REMOVE_POINTING_TO, repository=repository_id, manifest=digest.text)
     for tag in sorted(str(tag) for (tag,) in rows):
-        await _removed(tx, repository_id, name, tag, subject)
+        await _removed(tx, repository_id, name, tag, digest.text, subject)
 
 
-async def _removed(tx: Transaction, repository_id: str, name: RepositoryName, tag: str, subject: str) -> None:
+async def _removed(tx: Transaction, repository_id: str, name: RepositoryName, tag: str, was: str, subject: str) -> None:
     now = int(time.time())
     await tx.run(_REMEMBER, repository_id=repository_id, name=tag, digest=None, at=now, subject=subject)
-    await events.record(tx, "tag.deleted", repository_id, {"name": name.text, "tag": tag})
+    await events.record(tx, "tag.deleted", repository_id, {"name": name.text, "tag": tag, "was": was})
 
 
 async def names_after(reader: Reader, repository: RepositoryName, last: str, most: int) -> list[str]:

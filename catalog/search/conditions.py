@@ -67,7 +67,8 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Documents one of whose values of *field* is *value* but for *distance* (1 or 2) characters; the first stands."""
+    """Documents one of whose values of *field* (one of `catalog.search.fields.TYPED`) is *value* but for *distance* (1
+    or 2) characters that were put in, left out, replaced or swapped with their neighbour; the first stands."""
 
     field: str
     value: str

@@ -30,7 +30,8 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class FacetRequest:
-    """Count the *most* frequent values of *field* among the documents of *condition*."""
+    """Count the *most* frequent values of *field* (one of `catalog.search.fields.COUNTED`) among the documents of
+    *condition*."""
 
     field: str
     condition: Condition
@@ -77,7 +78,8 @@ class Found:
 
 
 class SearchEngine(Protocol):
-    """Answers. Every method raises `SearchUnavailable` while there is no index to answer from."""
+    """Answers. Every method raises `SearchUnavailable` while there is no index to answer from, and `TooBroad` for a
+    pattern that the engine would have to take too much memory or time for."""
 
     async def search(self, request: SearchRequest) -> Found:
         """Find documents."""

@@ -4,7 +4,8 @@ SearchError
 ├── QueryError            the text cannot be read as a query: where, why, and what would be right
 ├── TooBroad              the query would look at too much: what would narrow it
 ├── OutOfWindow           a page beyond the last that can be shown
-└── SearchUnavailable     there is no index to answer from at this moment
+├── SearchUnavailable     there is no index to answer from at this moment
+└── WriterBusy            another process writes the index
 """
 
 from __future__ import annotations
@@ -59,3 +60,11 @@ class SearchUnavailable(SearchError):
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+
+
+class WriterBusy(SearchError):
+    """There is one writer, and it is not this one: *directory* is locked."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self.directory = directory

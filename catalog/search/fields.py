@@ -69,3 +69,15 @@ FIELDS: dict[str, Type] = {
     # of layers and packages: candidates only
     "images": N,  # how many image documents hold it
 }
+
+#: Keywords that facets count. The others have about as many values as documents.
+COUNTED = frozenset(
+    {
+        *("kind", "repository_id", "repository", "namespace", "public", "is", "platform", "os", "arch", "tag"),
+        *("package", "license", "label", "label_key", "annotation_key", "env", "base", "distro", "user", "port"),
+        *("artifact", "layer", "removed"),
+    }
+)
+
+#: Fields that `Near` may ask for: what people type by heart.
+TYPED = frozenset({"name", "last", "words"})

@@ -12,11 +12,15 @@ from catalog.images.facts import Evidence
 
 
 class Unreadable(Exception):
-    """The file is not what its name promises: *reason* in words. It is recorded as a limit, and the layer goes on."""
+    """The file is not what its name promises: *reason* in words. It is recorded as a limit, and the layer goes on.
 
-    def __init__(self, reason: str) -> None:
+    *partial* is what could be read of it nonetheless, and counts like any other evidence; None where nothing could.
+    """
+
+    def __init__(self, reason: str, partial: Evidence | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.partial = partial
 
 
 class FileCataloger(Protocol):

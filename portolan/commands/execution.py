@@ -13,6 +13,7 @@ import click
 
 from auth.tokens import Tokens
 from catalog.repositories import Repositories
+from database import Database
 from database.connect import is_sqlite, sqlite_path
 from portolan import app, logs
 from portolan.command import Failure, read_settings
@@ -55,6 +56,7 @@ class Installation:
     """This machine's installation, as whoever may read its settings and its data uses it."""
 
     settings: Settings
+    database: Database
     hub: app.Hub
     repositories: Repositories
 
@@ -85,6 +87,6 @@ async def installation(*, make: bool = False) -> AsyncIterator[Installation]:
         repositories = Repositories(opened.database)
         hub = await app.hub(settings, opened.database, repositories)
         try:
-            yield Installation(settings, hub, repositories)
+            yield Installation(settings, opened.database, hub, repositories)
         finally:
             await hub.passwords.close()

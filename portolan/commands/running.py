@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from portolan import banner, listeners, logs, metrics
-from portolan.command import MISTAKE, Failure, config_option, read_settings
+from portolan.command import MISTAKE, Failure, LazyGroup, config_option, read_settings
 from portolan.listeners import CannotListen
 from portolan.settings import PREFIX, Settings
 from portolan.supervisor import Part, Supervisor
@@ -84,12 +84,29 @@ def web(descriptors: tuple[int, ...], metrics_descriptors: tuple[int, ...], teth
     _run(web_process.run(settings, sockets, metrics_sockets, tether))
 
 
-@click.command()
+_INGEST = "portolan.commands.ingesting"
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    lazy={
+        "status": (f"{_INGEST}:status", "Count what is still to be read."),
+        "failures": (f"{_INGEST}:failures", "List what could not be read, and why."),
+        "retry": (f"{_INGEST}:retry", "Try what failed again, at once."),
+    },
+)
 @config_option
 @click.option("--prepared", is_flag=True, hidden=True)
 @_tether_option
-def ingest(prepared: bool, tether_descriptor: int | None) -> None:
-    """Run the work that no request waits for. Of several processes one works, and the others stand by."""
+@click.pass_context
+def ingest(context: click.Context, prepared: bool, tether_descriptor: int | None) -> None:
+    """Run the work that no request waits for: reading what is pushed, and chores.
+
+    Of several processes one works, and the others stand by. With a command, say how that work goes.
+    """
+    if context.invoked_subcommand is not None:
+        return
     settings = read_settings()
     tether = _tied(settings, tether_descriptor)
     logs.configure(settings.log_format, settings.log_level, "ingest")

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from auth.tables import namespaces, people, secrets, setup_links, signing_keys, tokens
+from auth.tables import namespaces, people, secrets, sessions, setup_links, signing_keys, tokens
 from database import Database, Query, Transaction, connect, metadata
 from tests.auth.hub import PASSWORD, Cast, Hub, open_hub
 from tests.services import PostgreSQL
@@ -19,7 +19,7 @@ from tests.services import PostgreSQL
 #: Opens the test's database once more, as another process would.
 Another = Callable[[], Awaitable[Database]]
 
-TABLES = [people, namespaces, tokens, signing_keys, secrets, setup_links]
+TABLES = [people, namespaces, tokens, sessions, signing_keys, secrets, setup_links]
 EMPTY = [Query(sqlalchemy.delete(table)) for table in reversed(TABLES)]
 
 

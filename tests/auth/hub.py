@@ -24,6 +24,7 @@ from auth import (
     People,
     Person,
     PublicKeys,
+    Sessions,
     SetUp,
     SignIn,
     SigningKeys,
@@ -89,6 +90,7 @@ class Hub:
     access: Access
     sign_in: SignIn
     set_up: SetUp
+    sessions: Sessions
     site: Starlette
 
     @asynccontextmanager
@@ -152,6 +154,7 @@ async def open_hub(database: Database) -> tuple[Hub, Passwords]:
         access=access,
         sign_in=sign_in,
         set_up=SetUp(database, fingerprints, passwords, clock=clock),
+        sessions=Sessions(database, fingerprints, clock),
         site=Starlette(routes=[*auth.token_endpoint.routes(endpoint), *auth.api.routes(api)]),
     ), passwords
 

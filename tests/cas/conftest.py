@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contracts.blob_store", "tests.power_cut")
+pytest.register_assert_rewrite(
+    "tests.contracts.blob_store", "tests.contracts.derived", "tests.contracts.layer_index", "tests.power_cut"
+)

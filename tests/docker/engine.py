@@ -125,9 +125,7 @@ class Engine:
 
     def base(self) -> str:
         """Make the base image, a minimal Debian with Python; return its name."""
-        if not _BASE.exists():
-            _make_base(_BASE)
-        self.podman("import", "--quiet", _BASE, "localhost/base:bookworm")
+        self.podman("import", "--quiet", base_archive(), "localhost/base:bookworm")
         return "localhost/base:bookworm"
 
     def build(self, name: str) -> str:
@@ -181,6 +179,15 @@ class Engine:
         self._holder.kill()
         self._holder.communicate()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def base_archive() -> Path:
+    """Return a tar of that Debian; made once, then kept between runs."""
+    if not _BASE.exists():
+        if os.geteuid() != 0:
+            refuse("making a Debian needs root (debootstrap)")
+        _make_base(_BASE)
+    return _BASE
 
 
 def _make_base(target: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from cas import RepositoryName, UploadId
 from catalog.content import Content
 from portolan import app, background, first_steps
+from portolan.metrics import Figures
 from portolan.settings import Settings
 from tests.conftest import StartPortolan
 from tests.services.processes import wait_until
@@ -94,7 +95,7 @@ async def test_one_process_works_and_another_stands_by(settings: Settings, monke
 
     monkeypatch.setattr(background, "run_chores", work)
     async with app.foundations(settings) as opened, asyncio.timeout(30):
-        both = {asyncio.create_task(background._work(settings, opened)) for _ in range(2)}
+        both = {asyncio.create_task(background._work(settings, opened, Figures())) for _ in range(2)}
         first = await at_work.get()
         await asyncio.sleep(0.3)
         assert at_work.empty()

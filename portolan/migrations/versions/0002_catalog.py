@@ -20,6 +20,7 @@ def upgrade() -> None:
         Column("name", Text, nullable=False),
         Column("transaction_id", BigInteger, nullable=False),
         Column("sequence", BigInteger, nullable=False),
+        Column("version", BigInteger, nullable=False),
         PrimaryKeyConstraint("name", name=op.f("pk_cursors")),
     )
     op.create_table(

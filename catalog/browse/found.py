@@ -1,0 +1,175 @@
+"""Finding an image that a caller may read: where it is, what its manifest says, how far it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from auth.access import Access
+from auth.callers import Caller
+from cas import BlobUnknown, Digest
+from cas.errors import LayerIndexUnavailable
+from catalog.browse.answers import State
+from catalog.browse.kept import KeptFacts
+from catalog.content import Content
+from catalog.errors import BlobNotLinked, ImageUnknown, ImageUnread
+from catalog.images.chains import chain_id
+from catalog.images.config import ImageConfig, read_config
+from catalog.images.facts import ChainFacts
+from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
+from catalog.images.objects import BlobFacts
+from catalog.metadata import images
+from catalog.metadata.images import Holding
+from database import Database
+
+#: Bytes of a config that are read, at most: the registry takes larger blobs, as nobody's config is.
+MOST_CONFIG = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FoundManifest:
+    """A manifest that the caller may read in *holdings* (at least one), the first by name first."""
+
+    digest: Digest
+    content: bytes
+    holdings: list[Holding]
+    read: ImageManifest | IndexManifest | None
+
+    @property
+    def media_type(self) -> str:
+        """As it is served."""
+        return self.holdings[0].media_type
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayers:
+    """What is known of an image's layers: of each what was verified of its blob (None: nothing), and of all together
+    what they hold (None unless *state* is ``read``)."""
+
+    state: State
+    blobs: list[BlobFacts | None]
+    chain: ChainFacts | None
+
+    @property
+    def diff_ids(self) -> list[Digest]:
+        """Those of all layers; none where one is not verified."""
+        return [Digest.parse(blob.diff_id) for blob in self.blobs if blob is not None] if all(self.blobs) else []
+
+
+def state_of(waiting: images.Waiting | None) -> State:
+    """Tell how far something was read by the job that is still to be done for it."""
+    if waiting is None:
+        return State("read")
+    return State("failed", waiting.error) if waiting.parked or waiting.error else State("waiting")
+
+
+class Finder:
+    """Looks into the rows first: who may not read a manifest does not reach its bytes or facts."""
+
+    def __init__(self, database: Database, access: Access, content: Content, kept: KeptFacts) -> None:
+        self._database = database
+        self._access = access
+        self._content = content
+        self._kept = kept
+
+    async def manifest(self, caller: Caller, digest: Digest) -> FoundManifest:
+        """Find a manifest of any kind.
+
+        Raises:
+            ImageUnknown: no repository that *caller* may read holds it.
+        """
+        holdings = await images.holding(self._database, await self._access.visible(caller), digest)
+        for holding in holdings:
+            content = await images.content(self._database, holding.repository_id, digest)
+            if content is not None:
+                return FoundManifest(digest, content, holdings, read_manifest(content, holding.media_type))
+        raise ImageUnknown(digest)
+
+    async def image(
+        self, caller: Caller, digest: Digest, platform: str | None = None
+    ) -> tuple[FoundManifest, FoundManifest | None]:
+        """Find an image, and the index that it was chosen from, if *digest* is one's.
+
+        Raises:
+            ImageUnknown: there is none, or the index has none for *platform*.
+        """
+        found = await self.manifest(caller, digest)
+        if not isinstance(found.read, IndexManifest):
+            return found, None
+        child = found.read.choose(platform)
+        if child is None:
+            raise ImageUnknown(digest)
+        return await self.manifest(caller, child.digest), found
+
+    async def config(self, found: FoundManifest) -> ImageConfig | None:
+        """Return an image's config; None where it is no image, or its config is not in a repository that holds it."""
+        if not isinstance(found.read, ImageManifest) or not found.read.is_image:
+            return None
+        content = await self.blob(found, found.read.config)
+        return None if content is None else read_config(content)
+
+    async def blob(self, found: FoundManifest, reference: Reference) -> bytes | None:
+        """Return the bytes of a small blob from a repository that holds the manifest *and* the blob: a manifest may
+        name blobs that its repository never had."""
+        for holding in found.holdings:
+            try:
+                reader = await self._content.open(holding.name, reference.digest)
+            except (BlobNotLinked, BlobUnknown):
+                continue
+            async with reader:
+                if reader.size > MOST_CONFIG:
+                    return None
+                return b"".join([piece async for piece in reader.pieces(0, reader.size)])
+        return None
+
+    async def layers(self, found: FoundManifest, config: ImageConfig | None) -> ReadLayers:
+        """Tell what is known of an image's layers."""
+        if not isinstance(found.read, ImageManifest) or not found.read.is_image:
+            return ReadLayers(State("read"), [], None)
+        blobs = await self._verified(found, found.read.layers)
+        read = ReadLayers(State("read"), blobs, None)
+        if (
+            config is not None
+            and len(read.diff_ids) == len(blobs)
+            and config.diff_ids == [str(each) for each in read.diff_ids]
+        ):
+            chain = await self._kept.chain(chain_id(read.diff_ids)) if blobs else ChainFacts("", [], [])
+            if chain is not None:
+                return replace(read, chain=chain)
+        return ReadLayers(await self._unread(found), blobs, None)
+
+    async def state(self, found: FoundManifest) -> State:
+        """Tell how far an image was read; an index is read with the first of its images."""
+        return (await self.layers(found, await self.config(found))).state
+
+    async def require_chain(self, found: FoundManifest, read: ReadLayers) -> ChainFacts:
+        """Return what an image's layers hold.
+
+        Raises:
+            ImageUnread: they were not read, or could not be.
+        """
+        if read.chain is None:
+            raise ImageUnread(found.digest, read.state.problem)
+        return read.chain
+
+    async def _verified(self, found: FoundManifest, layers: Sequence[Reference]) -> list[BlobFacts | None]:
+        digests = [layer.digest.text for layer in layers]
+        linked: set[str] = set()
+        for holding in found.holdings:
+            linked |= await images.linked(self._database, holding.repository_id, digests)
+            if linked.issuperset(digests):
+                break
+        known = await self._kept.blobs([layer.digest for layer in layers])
+        return [blob if digest in linked else None for digest, blob in zip(digests, known, strict=True)]
+
+    async def _unread(self, found: FoundManifest) -> State:
+        """Tell why facts are missing: there is a job, which waits or has failed; or they are being made anew.
+
+        Raises:
+            LayerIndexUnavailable: there is no job: what was known has been lost.
+        """
+        for holding in found.holdings:
+            job = await images.job(self._database, holding.repository_id, found.digest.text)
+            if job is not None:
+                return state_of(job)
+        raise LayerIndexUnavailable("what is known of the image's layers is being made anew")

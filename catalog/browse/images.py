@@ -1,0 +1,244 @@
+"""One image: what it is, what it holds, what it is built on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from auth.callers import Caller
+from cas import Digest
+from cas.layer_index.protocol import LayerIndex
+from catalog.browse.answers import (
+    ConfigAnswer,
+    FilesAnswer,
+    ImageAnswer,
+    ImageHit,
+    LayerRow,
+    PackagesAnswer,
+    Piece,
+    Place,
+    PlatformRow,
+    Relation,
+    Step,
+)
+from catalog.browse.found import Finder, FoundManifest, ReadLayers
+from catalog.errors import PathUnknown
+from catalog.images.chains import chain_ids
+from catalog.images.config import ImageConfig
+from catalog.images.directories import list_directory
+from catalog.images.manifests import ImageManifest, IndexManifest, read_manifest, size_of
+from catalog.images.report import distro_text, packages_answer
+from catalog.metadata import images
+from catalog.metadata.images import MONTH
+from catalog.search.conditions import Every, Term, Terms, Without
+from catalog.search.service import SearchService
+from database import Database
+
+_MOST_DERIVED = 25
+_MOST_BASES = 10
+
+
+class ImageAnswers:
+    """What `Browse` tells of images."""
+
+    def __init__(
+        self, database: Database, finder: Finder, search: SearchService, index: LayerIndex, default_namespace: str
+    ) -> None:
+        self._database = database
+        self._finder = finder
+        self._search = search
+        self._index = index
+        self._default_namespace = default_namespace
+
+    async def image(self, caller: Caller, digest: Digest, platform: str | None = None) -> ImageAnswer:
+        """See `Browse.image`."""
+        found, index = await self._finder.image(caller, digest, platform)
+        config = await self._finder.config(found)
+        read = await self._finder.layers(found, config)
+        image = found.read if isinstance(found.read, ImageManifest) else None
+        chain = read.chain
+        base = await self._bases(caller, found, config, read)
+        derived_count, derived = await self._derived(caller, read)
+        return ImageAnswer(
+            digest=found.digest.text,
+            index=None if index is None else index.digest.text,
+            media_type=found.media_type,
+            artifact_type="" if image is None or image.is_image else image.artifact_type,
+            platform="" if config is None else config.platform,
+            platforms=await self._platforms(index),
+            size=0 if image is None else image.size,
+            raw_size=sum(blob.raw_size for blob in read.blobs if blob is not None),
+            files=0 if chain is None else chain.files,
+            pushed=max(holding.pushed for holding in found.holdings),
+            pulls=await self._pulls(found),
+            distro="" if chain is None or chain.distro is None else chain.distro.name or chain.distro.id,
+            state=read.state,
+            places=[await self._place(holding, found.digest) for holding in found.holdings],
+            layers=await self.layers(caller, found, config, read),
+            config=None if config is None else _config(config),
+            config_digest="" if image is None else image.config.digest.text,
+            annotations={} if image is None else image.annotations,
+            packages={} if chain is None else dict(Counter(each.ecosystem for each in chain.packages)),
+            removed_packages=0 if chain is None else len(chain.removed),
+            base=base,
+            derived=derived,
+            derived_count=derived_count,
+            limits_reached=([] if chain is None else chain.limits) + ([] if config is None else config.limits),
+        )
+
+    async def layers(
+        self, caller: Caller, found: FoundManifest, config: ImageConfig | None, read: ReadLayers
+    ) -> list[LayerRow]:
+        """Describe the layers of an image, with how many images of the caller's hold each."""
+        if not isinstance(found.read, ImageManifest):
+            return []
+        layers = found.read.layers
+        made_by = [] if config is None else config.created_by(len(layers))
+        diff_ids = [blob.diff_id if blob is not None else "" for blob in read.blobs] or [""] * len(layers)
+        counted = await self._search.count_images(
+            caller,
+            [Term("layer", diff_id or layer.digest.text) for diff_id, layer in zip(diff_ids, layers, strict=True)],
+        )
+        rows = []
+        for position, layer in enumerate(layers):
+            blob = read.blobs[position] if read.blobs else None
+            counts = read.chain.layers[position] if read.chain is not None else None
+            rows.append(
+                LayerRow(
+                    index=position,
+                    digest=layer.digest.text,
+                    diff_id=diff_ids[position],
+                    media_type=layer.media_type,
+                    size=layer.size,
+                    raw_size=0 if blob is None else blob.raw_size,
+                    created_by=made_by[position] if position < len(made_by) else "",
+                    unread="" if counts is None else counts.unread,
+                    entries=0 if counts is None else counts.entries,
+                    added=0 if counts is None else counts.added,
+                    changed=0 if counts is None else counts.changed,
+                    deleted=0 if counts is None else counts.deleted,
+                    wasted=0 if counts is None else counts.wasted,
+                    installed=[] if counts is None else counts.installed,
+                    upgraded=[] if counts is None else counts.upgraded,
+                    removed=[] if counts is None else counts.removed,
+                    images=counted[position],
+                )
+            )
+        return rows
+
+    async def hit(self, found: FoundManifest, config: ImageConfig | None, read: ReadLayers) -> ImageHit:
+        """Describe an image as a hit, in the first place where it may be read."""
+        place = await self._place(found.holdings[0], found.digest)
+        chain = read.chain
+        return ImageHit(
+            repository=place.repository,
+            digest=found.digest.text,
+            tags=place.tags,
+            platform="" if config is None else config.platform,
+            size=size_of(found.read),
+            pushed=place.pushed,
+            distro="" if chain is None else distro_text(chain),
+            public=found.holdings[0].public,
+            layers=len(read.blobs),
+            packages=0 if chain is None else len(chain.packages),
+            matched=[],
+            marked_name=[Piece(place.repository)],
+        )
+
+    async def packages(self, caller: Caller, digest: Digest, platform: str | None = None) -> PackagesAnswer:
+        """See `Browse.packages`."""
+        found, _ = await self._finder.image(caller, digest, platform)
+        config = await self._finder.config(found)
+        read = await self._finder.layers(found, config)
+        chain = await self._finder.require_chain(found, read)
+        layers = found.read.layers if isinstance(found.read, ImageManifest) else ()
+        return packages_answer(found.digest.text, config, layers, read.diff_ids, chain)
+
+    async def files(
+        self,
+        caller: Caller,
+        digest: Digest,
+        path: str = "",
+        platform: str | None = None,
+        after: str = "",
+        most: int = 500,
+    ) -> FilesAnswer:
+        """See `Browse.files`."""
+        found, _ = await self._finder.image(caller, digest, platform)
+        read = await self._finder.layers(found, await self._finder.config(found))
+        chain = await self._finder.require_chain(found, read)
+        listing = await list_directory(self._index, read.diff_ids, path, after, most, chain.placements)
+        if listing is None:
+            raise PathUnknown(found.digest, path)
+        return FilesAnswer(found.digest.text, listing.path, listing.entries, listing.next)
+
+    async def _platforms(self, index: FoundManifest | None) -> list[PlatformRow]:
+        if index is None or not isinstance(index.read, IndexManifest):
+            return []
+        digests = [child.digest.text for child in index.read.children]
+        contents: dict[str, tuple[str, bytes]] = {}
+        for holding in index.holdings:
+            contents |= await images.contents(self._database, holding.repository_id, digests)
+        rows = []
+        for child in index.read.children:
+            media_type, content = contents.get(child.digest.text, ("", b""))
+            size = size_of(read_manifest(content, media_type))
+            rows.append(PlatformRow(child.platform, child.digest.text, size, child.artifact_type))
+        return rows
+
+    async def _pulls(self, found: FoundManifest) -> int:
+        since = time.time() - MONTH
+        return sum([await images.pulls_since(self._database, each.repository_id, since) for each in found.holdings])
+
+    async def _place(self, holding: images.Holding, digest: Digest) -> Place:
+        parents = await images.parents(self._database, holding.repository_id, digest)
+        tags = await images.tags_of(self._database, holding.repository_id, [digest.text, *parents])
+        return Place(holding.name.short(self._default_namespace), tags, holding.pushed)
+
+    async def _bases(
+        self, caller: Caller, found: FoundManifest, config: ImageConfig | None, read: ReadLayers
+    ) -> list[Relation]:
+        """List what the image says that it is built on, then the images whose stack is the bottom of its own."""
+        declared = [] if config is None else self._declared(found, config)
+        chains = [each.text for each in chain_ids(read.diff_ids)]
+        if len(chains) < 2 or read.chain is None:
+            return declared
+        below = Terms("top", tuple(chains[:-1]))
+        _, hits = await self._search.images_with(caller, below, 1, 100)
+        built = [_relation(hit) for hit in sorted(hits, key=lambda hit: (-hit.layers, hit.repository, hit.digest))]
+        return declared + built[:_MOST_BASES]
+
+    @staticmethod
+    def _declared(found: FoundManifest, config: ImageConfig) -> list[Relation]:
+        assert isinstance(found.read, ImageManifest)
+        name, digest = config.declared_base(found.read.annotations)
+        return [Relation(name, [], digest, "", 0, "declared")] if name or digest else []
+
+    async def _derived(self, caller: Caller, read: ReadLayers) -> tuple[int, list[Relation]]:
+        if read.chain is None or not read.diff_ids:
+            return 0, []
+        top = chain_ids(read.diff_ids)[-1].text
+        above = Every((Term("chain", top), Without(Term("top", top))))
+        total, hits = await self._search.images_with(caller, above, 1, _MOST_DERIVED)
+        return total, [_relation(hit) for hit in hits]
+
+
+def _relation(hit: ImageHit) -> Relation:
+    return Relation(hit.repository, hit.tags, hit.digest, hit.platform, hit.layers, "layers")
+
+
+def _config(config: ImageConfig) -> ConfigAnswer:
+    return ConfigAnswer(
+        created=config.created,
+        author=config.author,
+        user=config.user,
+        env=config.env,
+        entrypoint=config.entrypoint,
+        command=config.command,
+        working_dir=config.working_dir,
+        ports=config.ports,
+        volumes=config.volumes,
+        stop_signal=config.stop_signal,
+        labels=config.labels,
+        history=[Step(each.created, each.created_by, each.comment, each.layer) for each in config.history],
+    )

@@ -1,0 +1,116 @@
+"""A repository, its tags, and where they pointed."""
+
+from __future__ import annotations
+
+import time
+
+from auth.access import Access
+from auth.callers import Caller
+from cas import Digest, Reference, RepositoryName, parse_reference
+from catalog.browse.answers import RepositoryAnswer, TagHistoryAnswer, TagMove, TagRow, TagsAnswer
+from catalog.browse.found import Finder, FoundManifest, state_of
+from catalog.errors import RepositoryUnknown
+from catalog.images.manifests import UNKNOWN, ImageManifest, IndexManifest, read_manifest, size_of
+from catalog.metadata import images, manifests, repositories
+from catalog.metadata.images import MONTH, Holding, TagOf
+from catalog.metadata.repositories import Repository
+from database import Database
+
+_NEWEST = 100
+_LAST = 2**62
+
+
+class RepositoryAnswers:
+    """What `Browse` tells of repositories."""
+
+    def __init__(self, database: Database, access: Access, finder: Finder, default_namespace: str) -> None:
+        self._database = database
+        self._access = access
+        self._finder = finder
+        self._default_namespace = default_namespace
+
+    async def repository(self, caller: Caller, name: RepositoryName) -> RepositoryAnswer:
+        """See `Browse.repository`."""
+        found = await self._readable(caller, name)
+        tags = await self._rows(found, await images.newest_tags(self._database, found.id, _NEWEST))
+        sizes = {tag.digest: tag.size for tag in tags}
+        return RepositoryAnswer(
+            name=name.short(self._default_namespace),
+            public=found.public,
+            official=name.namespace == self._default_namespace,
+            description=found.description,
+            created=found.created,
+            pushed=await images.newest_push(self._database, found.id),
+            pulls=await repositories.pull_count(self._database, found),
+            pulls_30_days=await images.pulls_since(self._database, found.id, time.time() - MONTH),
+            size=sum(sizes.values()),
+            tag_count=await images.tag_count(self._database, found.id),
+            tags=tags,
+            actions=sorted(await self._access.actions(caller, name)),
+        )
+
+    async def tags(self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100) -> TagsAnswer:
+        """See `Browse.tags`."""
+        found = await self._readable(caller, name)
+        rows = await images.tags_after(self._database, found.id, after, most + 1)
+        page = rows[:most]
+        return TagsAnswer(tags=await self._rows(found, page), next=page[-1].name if len(rows) > most else None)
+
+    async def tag_history(
+        self, caller: Caller, name: RepositoryName, tag: str | None = None, before: int | None = None, most: int = 100
+    ) -> TagHistoryAnswer:
+        """See `Browse.tag_history`."""
+        found = await self._readable(caller, name)
+        rows = await images.moves(self._database, found.id, tag or "", before or _LAST, most + 1)
+        page = rows[:most]
+        return TagHistoryAnswer(
+            moves=[TagMove(row.tag, row.digest or "", row.at, row.subject) for row in page],
+            next=page[-1].sequence if len(rows) > most else None,
+        )
+
+    async def resolve(self, caller: Caller, name: RepositoryName, reference: str) -> Digest:
+        """See `Browse.resolve`."""
+        parsed: Reference = parse_reference(reference)
+        await self._readable(caller, name)
+        return Digest.parse((await manifests.stat(self._database, name, parsed)).digest)
+
+    async def _readable(self, caller: Caller, name: RepositoryName) -> Repository:
+        if "pull" not in await self._access.actions(caller, name):
+            raise RepositoryUnknown(name)
+        return await repositories.find(self._database, name)
+
+    async def _rows(self, repository: Repository, tags: list[TagOf]) -> list[TagRow]:
+        """Describe *tags*. An index is as large as its image that is shown first; a job that is still to be done for
+        that says how far it was read."""
+        read = [read_manifest(tag.content, tag.media_type) for tag in tags]
+        shown = [_shown(tag, manifest) for tag, manifest in zip(tags, read, strict=True)]
+        waiting = await images.jobs_among(self._database, repository.id, shown)
+        children = await images.contents(
+            self._database,
+            repository.id,
+            [digest for digest, manifest in zip(shown, read, strict=True) if isinstance(manifest, IndexManifest)],
+        )
+        rows = []
+        for tag, manifest, digest in zip(tags, read, shown, strict=True):
+            if isinstance(manifest, IndexManifest):
+                platforms = [child.platform for child in manifest.children if child.platform not in ("", UNKNOWN)]
+                media_type, content = children.get(digest, ("", b""))
+                size = size_of(read_manifest(content, media_type))
+            else:
+                platforms, size = await self._platform(repository, tag, manifest), size_of(manifest)
+            state = state_of(waiting.get(digest))
+            rows.append(TagRow(tag.name, tag.digest, tag.media_type, tag.moved, size, platforms, state))
+        return rows
+
+    async def _platform(
+        self, repository: Repository, tag: TagOf, manifest: ImageManifest | IndexManifest | None
+    ) -> list[str]:
+        here = Holding(repository.id, repository.name, repository.public, tag.media_type, tag.moved)
+        config = await self._finder.config(FoundManifest(Digest.parse(tag.digest), tag.content, [here], manifest))
+        return [config.platform] if config is not None and config.platform else []
+
+
+def _shown(tag: TagOf, manifest: ImageManifest | IndexManifest | None) -> str:
+    """Return the digest of the image that a tag stands for: of an index, the one that is shown first."""
+    child = manifest.choose() if isinstance(manifest, IndexManifest) else None
+    return tag.digest if child is None else child.digest.text

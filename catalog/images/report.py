@@ -1,0 +1,79 @@
+"""What the command line and the API say of an image's packages: one form for both, made in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cas import Digest
+from catalog.browse.answers import (
+    LayerReference,
+    PackageRow,
+    PackagesAnswer,
+    ReadLayerRow,
+    RemovedPackageRow,
+)
+from catalog.images.config import ImageConfig
+from catalog.images.facts import ChainFacts, Package
+from catalog.images.manifests import Reference
+
+
+def packages_answer(
+    image: str,
+    config: ImageConfig | None,
+    layers: Sequence[Reference],
+    diff_ids: Sequence[Digest],
+    chain: ChainFacts,
+) -> PackagesAnswer:
+    """Tell of the packages of the image whose manifest has the digest *image* and names *layers*, from the bottom up.
+
+    *diff_ids* were verified, one for each layer, and *chain* is what their stack holds.
+    """
+    references = [
+        LayerReference(index, layer.digest.text, diff_id.text)
+        for index, (layer, diff_id) in enumerate(zip(layers, diff_ids, strict=True))
+    ]
+    created_by = [""] * len(layers) if config is None else config.created_by(len(layers))
+    return PackagesAnswer(
+        image=image,
+        platform="" if config is None else config.platform,
+        distro=distro_text(chain),
+        layers=[
+            ReadLayerRow(index, layer.digest.text, diff_id.text, layer.size, created_by[index], counts.unread)
+            for index, (layer, diff_id, counts) in enumerate(zip(layers, diff_ids, chain.layers, strict=True))
+        ],
+        packages=[_installed(package, references) for package in chain.packages],
+        limits_reached=[*chain.limits, *([] if config is None else config.limits)],
+        removed=[_removed(package, references) for package in chain.removed],
+    )
+
+
+def distro_text(chain: ChainFacts) -> str:
+    """Name the distribution: ``ID VERSION``, the ID alone, or nothing."""
+    if chain.distro is None:
+        return ""
+    return f"{chain.distro.id} {chain.distro.version}".rstrip()
+
+
+def _installed(package: Package, layers: Sequence[LayerReference]) -> PackageRow:
+    return PackageRow(
+        purl=package.purl,
+        ecosystem=package.ecosystem,
+        name=package.name,
+        version=package.version,
+        source=package.source,
+        licenses=package.licenses,
+        layer=layers[package.layer],
+        locations=package.locations,
+        owned_by=package.owned_by,
+    )
+
+
+def _removed(package: Package, layers: Sequence[LayerReference]) -> RemovedPackageRow:
+    return RemovedPackageRow(
+        purl=package.purl,
+        ecosystem=package.ecosystem,
+        name=package.name,
+        version=package.version,
+        layer=layers[package.layer],
+        removed_in=layers[package.removed_in if package.removed_in is not None else package.layer],
+    )

@@ -1,0 +1,326 @@
+"""Hits that are no images: packages, layers, files.
+
+What is indexed of them is shared by all images, whoever owns these. So they are candidates: each is counted over the
+images that the caller may read and that the rest of the query holds for, and one that none of these has is no hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from cas.layer_index.protocol import By, FileQuery, FoundFile
+from catalog.browse.answers import FileHit, LayerHit, PackageHit
+from catalog.search import analysis
+from catalog.search.access import terms
+from catalog.search.compile import Compiler, between, digest, package_condition
+from catalog.search.conditions import Condition, Every, Some, Term, Terms, Without
+from catalog.search.documents import LayerDocument, PackageDocument, hidden_token
+from catalog.search.engine import FacetRequest, SearchRequest, Sort
+from catalog.search.errors import QueryError
+from catalog.search.files import FILE_FIELDS, file_query
+from catalog.search.language import FIELDS, And, Field, Form, Node, Not, Or, Takes, tree
+from catalog.search.language.check import bare_digest, fields_of
+from catalog.search.language.packages import AskedPackage, read_packages, read_purl
+from catalog.search.language.values import BadValue, read_spans
+from catalog.search.question import Question
+from catalog.search.versions import newest_first
+from catalog.search.view import View, every
+
+#: Packages and layers that are counted for one search.
+MOST_CANDIDATES = 2_000
+#: Versions of a package that a hit tells.
+MOST_VERSIONS = 50
+
+#: Fields of the language that documents of layers have.
+_LAYER_FIELDS = frozenset(("layer", "size")) | FILE_FIELDS
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[T]):
+    """Candidates in their order, each with the number of images *within* that have it, one at least. *more*: there may
+    be others, that were not looked at."""
+
+    rows: list[tuple[T, int]]
+    more: bool
+    within: Condition
+
+
+# Packages
+
+
+async def packages(view: View, question: Question, most: int = MOST_CANDIDATES) -> Counted[PackageDocument]:
+    """Find packages: by free words and by `package:` among their names, by all else among images."""
+    compiler = view.compiler(question)
+    selecting = [condition for node in question.nodes if (condition := _selecting(compiler, node)) is not None]
+    within = view.images(*[await compiler.condition(node) for node in question.nodes if not _names_only(node)])
+    if selecting:
+        names = [analysis.name_value(term.text) for term in question.terms() if term.form is Form.WHOLE]
+        exact = Terms("name", tuple(names)) if names else None
+        request = SearchRequest(every("package", *selecting), exact, most=most)
+        more = False
+    else:
+        values, more = await _most_frequent(view, _package_fields(question), within, most)
+        request = SearchRequest(every("package", terms("package", values)), most=most)
+    found = await view.engine.search(request)
+    documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
+    values = [analysis.package_value(document.ecosystem, document.name) for document in documents]
+    counts = await _count_packages(view, question, values, within)
+    rows = [(document, count) for document, count in zip(documents, counts, strict=True) if count]
+    if question.sort == "name":
+        rows.sort(key=lambda row: (row[0].name, row[0].ecosystem))
+    elif question.sort == "images" or not selecting:
+        rows.sort(key=lambda row: (-row[1], row[0].name, row[0].ecosystem))
+    return Counted(rows, more or found.total > len(found.hits), within)
+
+
+async def package_hits(
+    view: View, question: Question, rows: Sequence[tuple[PackageDocument, int]], within: Condition
+) -> list[PackageHit]:
+    """Return what is shown of some of the packages found: with the versions that the images have."""
+    pairs = [(document, version) for document, _ in rows for version in document.versions]
+    values = [analysis.package_value(document.ecosystem, document.name, version) for document, version in pairs]
+    counts = await _count_packages(view, question, values, within)
+    versions: dict[int, list[str]] = {}
+    for (document, version), count in zip(pairs, counts, strict=True):
+        if count:
+            versions.setdefault(id(document), []).append(version)
+    return [
+        PackageHit(
+            document.ecosystem,
+            document.name,
+            count,
+            newest_first(document.ecosystem, versions.get(id(document), ()))[:MOST_VERSIONS],
+        )
+        for document, count in rows
+    ]
+
+
+def _selecting(compiler: Compiler, node: Node) -> Condition | None:
+    """Return what *node* says of the name of a package, None where it says nothing of it."""
+    asked: list[AskedPackage] = []
+    if isinstance(node, tree.Term):
+        if not node.text.startswith("pkg:"):
+            return compiler.words(node)
+        try:
+            asked = [read_purl(tree.Value(node.text))]
+        except BadValue:
+            return compiler.words(node)
+    elif isinstance(node, Field) and FIELDS[node.name].takes is Takes.PACKAGE:
+        asked = read_packages(node.values)
+    elif isinstance(node, Field) and FIELDS[node.name].takes is Takes.PURL:
+        asked = [read_purl(value) for value in node.values]
+    elif isinstance(node, Or):
+        alternatives = [_selecting(compiler, each) for each in node.nodes]
+        narrowing = tuple(each for each in alternatives if each is not None)
+        return Some(narrowing) if len(narrowing) == len(alternatives) else None
+    if not asked:
+        return None
+    return Some(tuple(package_condition("package", replace(each, version="", comparisons=())) for each in asked))
+
+
+def _names_only(node: Node) -> bool:
+    """Tell whether *node* is about names of packages alone: free words, and alternatives among which there are some."""
+    if isinstance(node, Or):
+        return any(map(_names_only, node.nodes)) and all(
+            _names_only(each) or (isinstance(each, Field) and FIELDS[each.name].takes in (Takes.PACKAGE, Takes.PURL))
+            for each in node.nodes
+        )
+    return isinstance(node, tree.Term)
+
+
+def _package_fields(question: Question) -> tuple[str, ...]:
+    return {"yes": ("removed",), "include": ("package", "removed")}.get(question.deleted, ("package",))
+
+
+async def _count_packages(view: View, question: Question, values: Sequence[str], within: Condition) -> list[int]:
+    fields = _package_fields(question)
+    if len(fields) == 1:
+        return await view.engine.counts(fields[0], values, within) if values else []
+    either = [Every((within, Some(tuple(Term(field, value) for field in fields)))) for value in values]
+    return await view.engine.count(either) if either else []
+
+
+# Layers
+
+
+async def layers(view: View, question: Question, text: str) -> Counted[LayerDocument]:
+    """Find layers: by `layer:`, `size:` and the files that they hold among layers, by all else among images.
+
+    Raises:
+        QueryError: a group or a list of alternatives asks for both.
+    """
+    compiler = view.compiler(question)
+    of_layers: list[Condition] = []
+    of_images: list[Condition] = []
+    for node in question.nodes:
+        names = [field.name in _LAYER_FIELDS for field in fields_of(node)]
+        if names and all(names) and not _has_words(node):
+            of_layers.append(await _of_layer(view, node))
+        elif any(names):
+            field = next(field for field in fields_of(node) if field.name in _LAYER_FIELDS)
+            message = f"{field.name}: is asked of layers here, and cannot stand in one group with what images have."
+            raise QueryError(text, field.start, field.stop, message)
+        else:
+            of_images.append(await compiler.condition(node))
+    within = view.images(*of_images)
+    more = False
+    if not of_layers:
+        values, more = await _most_frequent(view, ("layer",), within, MOST_CANDIDATES)
+        of_layers = [terms("layer", values)]
+    sort = Sort("size", descending=question.sort != "size-asc")
+    found = await view.engine.search(SearchRequest(every("layer", *of_layers), sort=sort, most=MOST_CANDIDATES))
+    documents = [hit.document for hit in found.hits if isinstance(hit.document, LayerDocument)]
+    counts = (
+        await view.engine.counts("layer", [document.diff_id for document in documents], within) if documents else []
+    )
+    rows = [(document, count) for document, count in zip(documents, counts, strict=True) if count]
+    if question.sort == "images":
+        rows.sort(key=lambda row: (-row[1], row[0].diff_id))
+    return Counted(rows, more or found.total > len(found.hits), within)
+
+
+async def layer_hits(view: View, rows: Sequence[tuple[LayerDocument, int]]) -> list[LayerHit]:
+    """Return what is shown of some of the layers found; of the blobs that hold one, the first that the caller may see
+    in an image is named."""
+    digests = [digest for document, _ in rows for digest in document.digests]
+    counts = await view.engine.counts("layer", digests, view.images()) if digests else []
+    seen = {digest for digest, count in zip(digests, counts, strict=True) if count}
+    return [
+        LayerHit(
+            document.diff_id,
+            next((digest for digest in document.digests if digest in seen), ""),
+            document.size,
+            document.entries,
+            count,
+        )
+        for document, count in rows
+    ]
+
+
+def _has_words(node: Node) -> bool:
+    match node:
+        case Field():
+            return False
+        case Not(inner):
+            return _has_words(inner)
+        case And(nodes) | Or(nodes):
+            return any(map(_has_words, nodes))
+        case _:
+            return True
+
+
+async def _of_layer(view: View, node: Node) -> Condition:
+    """Compile a node whose fields are all of layers."""
+    match node:
+        case Not(inner):
+            return Without(await _of_layer(view, inner))
+        case And(nodes):
+            return Every(tuple([await _of_layer(view, each) for each in nodes]))
+        case Or(nodes):
+            return Some(tuple([await _of_layer(view, each) for each in nodes]))
+        case tree.Term():
+            raise AssertionError("nodes with words are asked of images")
+    if node.name == "layer":
+        return Some(tuple(digest("layer", value.text) for value in node.values))
+    if node.name == "size":
+        spans = read_spans(Takes.SIZE, node.values, view.now)
+        alternatives: list[Condition] = [between("size", span) for span in spans.apart]
+        if spans.together:
+            alternatives.append(Every(tuple(between("size", span) for span in spans.together)))
+        return Some(tuple(alternatives))
+    holding = terms("layer", (file.diff_id.text for file in await view.files.of_field(node)))
+    if node.name == "sha256":
+        return Some((holding, Terms("layer", tuple(f"sha256:{bare_digest(value.text)}" for value in node.values))))
+    return holding
+
+
+# Files
+
+
+async def files(view: View, question: Question, text: str) -> Counted[FoundFile]:
+    """Find files: by `path:`, `file:`, `sha256:` and free words (names) among files, by all else among images.
+
+    Raises:
+        QueryError: nothing says which files.
+    """
+    compiler = view.compiler(question)
+    chosen: dict[tuple[str, str], FoundFile] | None = None
+    conditions: list[Condition] = []
+    more = False
+    for node in question.nodes:
+        queries = _file_queries(node)
+        if not queries:
+            conditions.append(await compiler.condition(node))
+            continue
+        found: dict[tuple[str, str], FoundFile] = {}
+        for query in queries:
+            answer = await view.files.some(query)
+            more = more or answer.more
+            found.update(((file.diff_id.text, file.entry.path), file) for file in answer.files)
+        chosen = found if chosen is None else {key: file for key, file in chosen.items() if key in found}
+    if chosen is None:
+        raise QueryError(text, 0, len(text), "type:file needs a file: a name, file:, path: or sha256:.")
+    return await count_files(view, list(chosen.values()), question.deleted, conditions, question.sort, more)
+
+
+async def count_files(
+    view: View,
+    candidates: Sequence[FoundFile],
+    deleted: str,
+    conditions: Iterable[Condition] = (),
+    sort: str = "path",
+    more: bool = False,
+) -> Counted[FoundFile]:
+    """Count the images that the caller may read and that have each of *candidates*, as *deleted* says."""
+    within = view.images(*conditions)
+    diff_ids = list(dict.fromkeys(file.diff_id.text for file in candidates))
+    counts = await view.engine.counts("layer", diff_ids, within) if diff_ids else []
+    having = dict(zip(diff_ids, counts, strict=True))
+    held = [file for file in candidates if having[file.diff_id.text]]
+    hidden = [0] * len(held)
+    if deleted != "include" and held:
+        tokens = [hidden_token(file.diff_id.text, file.entry.path) for file in held]
+        hidden = await view.engine.counts("hidden", tokens, within)
+    rows: list[tuple[FoundFile, int]] = []
+    for file, hiding in zip(held, hidden, strict=True):
+        images = hiding if deleted == "yes" else having[file.diff_id.text] - hiding
+        if images:
+            rows.append((file, images))
+    rows.sort(key=lambda row: (row[0].entry.path, row[0].diff_id.text))
+    if sort == "images":
+        rows.sort(key=lambda row: -row[1])
+    elif sort in ("size", "size-asc"):
+        rows.sort(key=lambda row: row[0].entry.size, reverse=sort == "size")
+    return Counted(rows, more, within)
+
+
+def file_hits(rows: Sequence[tuple[FoundFile, int]]) -> list[FileHit]:
+    """Return what is shown of files."""
+    return [
+        FileHit(file.entry.path, file.entry.size, file.entry.digest.hex(), file.diff_id.text, images)
+        for file, images in rows
+    ]
+
+
+def _file_queries(node: Node) -> list[FileQuery]:
+    """Return which files *node* asks for; none where it is a condition of images."""
+    if isinstance(node, tree.Term):
+        return [FileQuery(By.NAME, node.text, prefix=node.form is Form.BEGINNING)] if node.text else []
+    if isinstance(node, Field) and node.name in FILE_FIELDS:
+        return [file_query(node.name, value) for value in node.values]
+    if isinstance(node, Or):
+        every_query = [_file_queries(each) for each in node.nodes]
+        return [query for queries in every_query for query in queries] if all(every_query) else []
+    return []
+
+
+async def _most_frequent(view: View, fields: Sequence[str], within: Condition, most: int) -> tuple[list[str], bool]:
+    """Return the values of *fields* that most images have, and whether there are others."""
+    asked = tuple(FacetRequest(field, within, most * 2) for field in fields)
+    counted = (await view.engine.search(SearchRequest(within, most=1, facets=asked))).facets
+    values = dict.fromkeys(each.value for facet in counted for each in facet)
+    return list(values), any(len(facet) >= most * 2 for facet in counted)

@@ -1,0 +1,322 @@
+"""Search: from a caller and a text to an answer.
+
+Each method begins by asking what the caller may read at this moment (`catalog.search.access`); nothing is asked of the
+engine that is not narrowed by it, but for candidates (packages, layers), which are counted before they are shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from typing import Any
+
+from auth.access import Access
+from auth.callers import Caller
+from cas.errors import LayerIndexUnavailable
+from cas.layer_index.protocol import FileQuery, LayerIndex
+from catalog.browse.answers import (
+    Elsewhere,
+    FileHit,
+    Hit,
+    HitType,
+    ImageHit,
+    SearchAnswer,
+    Suggestion,
+)
+from catalog.search import analysis, candidates, corrections, facets
+from catalog.search.access import readable
+from catalog.search.candidates import Counted
+from catalog.search.compile import Asked, Compiler
+from catalog.search.conditions import Condition, Every, Some, Term, Terms
+from catalog.search.documents import ImageDocument, PackageDocument, RepositoryDocument
+from catalog.search.engine import Found, SearchEngine, SearchRequest, Sort
+from catalog.search.engine import Hit as EngineHit
+from catalog.search.errors import QueryError, TooBroad
+from catalog.search.files import Files
+from catalog.search.highlighting import Marker
+from catalog.search.hits import image_hit, repository_hit
+from catalog.search.language import Field, Form, Node
+from catalog.search.question import Question
+from catalog.search.suggestions import suggestions
+from catalog.search.versions import newest_first
+from catalog.search.view import View, offset_of
+from database.protocol import Reader
+
+#: Hits on one page.
+MOST_ON_A_PAGE = 100
+
+_ELSEWHERE: tuple[HitType, ...] = ("repository", "image", "package", "file")
+#: Packages that are counted to tell how many there are elsewhere.
+_FEW_CANDIDATES = 200
+
+
+class SearchService:
+    """Answers searches for whoever asks."""
+
+    def __init__(
+        self,
+        engine: SearchEngine,
+        layer_index: LayerIndex,
+        database: Reader,
+        access: Access,
+        default_namespace: str = "library",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._layer_index = layer_index
+        self._database = database
+        self._access = access
+        self._default_namespace = default_namespace
+        self._now = now
+
+    async def view(self, caller: Caller) -> View:
+        """Return what *caller* may read at this moment. One answer is made from one view."""
+        visible = await self._access.visible(caller)
+        condition = await readable(self._database, visible)
+        files = Files(self._engine, self._layer_index)
+        return View(self._engine, files, condition, self._default_namespace, int(self._now()))
+
+    async def search(
+        self,
+        caller: Caller,
+        text: str,
+        *,
+        type: str | None = None,
+        sort: str | None = None,
+        page: int = 1,
+        size: int = 25,
+        facets: bool = True,
+    ) -> SearchAnswer:
+        """Find what *text* asks for; *type* and *sort* win over those in it. Without *facets* these, and the hits of
+        other types, are not counted.
+
+        Raises:
+            QueryError: *text* is no query.
+            TooBroad: it would look at too much.
+            OutOfWindow: the page is beyond the last that can be shown.
+            SearchUnavailable, LayerIndexUnavailable: to be tried again.
+        """
+        question = Question.read(text, type, sort)
+        size = min(size, MOST_ON_A_PAGE)
+        offset = offset_of(page, size)
+        view = await self.view(caller)
+        match question.type:
+            case "package":
+                answer = await self._packages(view, question, page, offset, size)
+            case "layer":
+                answer = await self._layers(view, question, text, page, offset, size)
+            case "file":
+                answer = await self._files(view, question, text, page, offset, size)
+            case _:
+                answer = await self._documents(view, question, page, offset, size, facets)
+        if facets:
+            answer.elsewhere.extend(await self._elsewhere(view, question))
+        return answer
+
+    async def suggest(self, caller: Caller, text: str, most: int = 8) -> list[Suggestion]:
+        """Complete what is being typed."""
+        return await suggestions(await self.view(caller), text, min(max(most, 1), 50))
+
+    # What pages of images, layers and packages ask
+
+    async def images_with(
+        self, caller: Caller, condition: Condition, page: int = 1, size: int = 25
+    ) -> tuple[int, list[ImageHit]]:
+        """Return how many images *condition* holds for, and one page of them, the most recently pushed first."""
+        offset = offset_of(page, size)
+        view = await self.view(caller)
+        request = SearchRequest(view.images(condition), sort=Sort("pushed"), offset=offset, most=size)
+        found = await self._engine.search(request)
+        return found.total, [image_hit(document, self._default_namespace) for document in _images(found.hits)]
+
+    async def count_images(self, caller: Caller, conditions: Sequence[Condition]) -> list[int]:
+        """Tell of each of *conditions* how many images it holds for."""
+        view = await self.view(caller)
+        return await self._engine.count([view.images(condition) for condition in conditions]) if conditions else []
+
+    async def package_versions(self, caller: Caller, ecosystem: str, name: str) -> list[tuple[str, int]]:
+        """Return the versions of a package that images have, the newest first, each with the number of images."""
+        view = await self.view(caller)
+        package = Terms("package", (analysis.package_value(ecosystem, name),))
+        found = await self._engine.search(SearchRequest(Every((Term("kind", "package"), package)), most=100))
+        documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
+        versions = list(dict.fromkeys(version for document in documents for version in document.versions))
+        values = [analysis.package_value(ecosystem, name, version) for version in versions]
+        counts = await self._engine.counts("package", values, view.images()) if values else []
+        images = {version: count for version, count in zip(versions, counts, strict=True) if count}
+        return [(version, images[version]) for version in newest_first(ecosystem, images)]
+
+    async def file_hits(
+        self, caller: Caller, query: FileQuery, deleted: str = "", page: int = 1, size: int = 25
+    ) -> tuple[list[FileHit], bool]:
+        """Find files: one page of them by path, and whether there are others after it. *deleted* is empty, ``yes`` or
+        ``include``."""
+        offset = offset_of(page, size)
+        view = await self.view(caller)
+        found = await view.files.some(query)
+        counted = await candidates.count_files(view, found.files, deleted, more=found.more)
+        rows = counted.rows[offset : offset + size]
+        return candidates.file_hits(rows), counted.more or len(counted.rows) > offset + size
+
+    # Repositories and images
+
+    async def _documents(
+        self, view: View, question: Question, page: int, offset: int, size: int, with_facets: bool
+    ) -> SearchAnswer:
+        narrowing = await _Narrowing.of(view, question)
+        condition = await narrowing.without("")
+        asked = await facets.requests(question, narrowing.without) if with_facets else []
+        request = SearchRequest(
+            condition,
+            exact=_exact(question),
+            sort=_sort(question.sort),
+            offset=offset,
+            most=size,
+            facets=tuple(asked),
+        )
+        found = await self._engine.search(request)
+        return SearchAnswer(
+            query=question.text,
+            type=question.type,
+            sort=question.sort,
+            page=page,
+            size=size,
+            total=found.total,
+            more=False,
+            hits=self._hits(found, question, narrowing.asked),
+            facets=await facets.facets(self._engine, question, asked, found.facets) if with_facets else [],
+            chips=question.chips(),
+            corrected=await self._corrected(view, question, found.total),
+        )
+
+    def _hits(self, found: Found, question: Question, asked: Asked) -> list[Hit]:
+        marker = Marker(question.nodes)
+        hits: list[Hit] = []
+        for hit in found.hits:
+            if isinstance(hit.document, RepositoryDocument):
+                hits.append(repository_hit(hit.document, self._default_namespace, marker))
+            elif isinstance(hit.document, ImageDocument):
+                hits.append(image_hit(hit.document, self._default_namespace, marker, asked))
+        return hits
+
+    async def _corrected(self, view: View, question: Question, total: int) -> str | None:
+        """Return a query with fewer typing errors, where it finds more than *total*."""
+        if total >= corrections.FEW:
+            return None
+        nodes = await corrections.corrected(view, question)
+        if nodes is None:
+            return None
+        text = question.with_nodes(nodes)
+        better = await _Narrowing.of(view, Question.read(text, question.type))
+        (count,) = await self._engine.count([await better.without("")])
+        return text if count > total else None
+
+    # Packages, layers, files
+
+    async def _packages(self, view: View, question: Question, page: int, offset: int, size: int) -> SearchAnswer:
+        counted = await candidates.packages(view, question)
+        rows = counted.rows[offset : offset + size]
+        hits = await candidates.package_hits(view, question, rows, counted.within)
+        return _answer(question, page, size, counted, hits)
+
+    async def _layers(
+        self, view: View, question: Question, text: str, page: int, offset: int, size: int
+    ) -> SearchAnswer:
+        counted = await candidates.layers(view, question, text)
+        hits = await candidates.layer_hits(view, counted.rows[offset : offset + size])
+        return _answer(question, page, size, counted, hits)
+
+    async def _files(
+        self, view: View, question: Question, text: str, page: int, offset: int, size: int
+    ) -> SearchAnswer:
+        counted = await candidates.files(view, question, text)
+        return _answer(question, page, size, counted, candidates.file_hits(counted.rows[offset : offset + size]))
+
+    async def _elsewhere(self, view: View, question: Question) -> list[Elsewhere]:
+        """Count the hits of other types. What cannot be asked of a type, or not at this moment, is left out."""
+        found: list[Elsewhere] = []
+        for type in _ELSEWHERE if question.nodes else ():
+            if type == question.type:
+                continue
+            text = question.for_type(type)
+            try:
+                count, more = await self._count(view, Question.read(text), text)
+            except (QueryError, TooBroad, LayerIndexUnavailable):
+                continue
+            if count:
+                found.append(Elsewhere(type, count, more, text))
+        return found
+
+    async def _count(self, view: View, question: Question, text: str) -> tuple[int, bool]:
+        if question.type == "package":
+            packages = await candidates.packages(view, question, _FEW_CANDIDATES)
+            return len(packages.rows), packages.more
+        if question.type == "file":
+            files = await candidates.files(view, question, text)
+            return len(files.rows), files.more
+        (count,) = await self._engine.count([await (await _Narrowing.of(view, question)).without("")])
+        return count, False
+
+
+class _Narrowing:
+    """The conditions of a question for repositories or images, each beside the node that it comes from."""
+
+    def __init__(self, view: View, question: Question, compiler: Compiler, conditions: list[tuple[Node, Condition]]):
+        self._view = view
+        self._question = question
+        self._conditions = conditions
+        self._made: dict[tuple[Condition, ...], Condition] = {}
+        self.asked = compiler.asked
+
+    @classmethod
+    async def of(cls, view: View, question: Question) -> _Narrowing:
+        compiler = view.compiler(question)
+        return cls(view, question, compiler, [(node, await compiler.condition(node)) for node in question.nodes])
+
+    async def without(self, name: str) -> Condition:
+        """Return the condition of hits for which all nodes hold but those of the field *name*."""
+        kept = tuple(
+            condition
+            for node, condition in self._conditions
+            if not (name and isinstance(node, Field) and node.name == name)
+        )
+        if kept not in self._made:
+            if self._question.type == "image":
+                self._made[kept] = self._view.images(*kept)
+            elif self._question.of_images or self._question.deleted:
+                self._made[kept] = await self._view.repositories_of(*kept)
+            else:
+                self._made[kept] = self._view.repositories(*kept)
+        return self._made[kept]
+
+
+def _exact(question: Question) -> Condition | None:
+    """Return the condition of documents that are what the words name: they come before all others."""
+    words = [term for term in question.terms() if term.form is Form.WHOLE]
+    names = tuple(dict.fromkeys(name for term in words if (name := analysis.name_value(term.text))))
+    return Some((Terms("name", names), Terms("last", names))) if names else None
+
+
+def _sort(name: str) -> Sort:
+    if name == "best":
+        return Sort()
+    return Sort(name.removesuffix("-asc"), descending=not name.endswith("-asc"))
+
+
+def _images(hits: Sequence[EngineHit]) -> list[ImageDocument]:
+    return [hit.document for hit in hits if isinstance(hit.document, ImageDocument)]
+
+
+def _answer(question: Question, page: int, size: int, counted: Counted[Any], hits: Sequence[Hit]) -> SearchAnswer:
+    return SearchAnswer(
+        query=question.text,
+        type=question.type,
+        sort=question.sort,
+        page=page,
+        size=size,
+        total=len(counted.rows),
+        more=counted.more,
+        hits=list(hits),
+        chips=question.chips(),
+    )

@@ -1,0 +1,173 @@
+"""Search by tantivy: the readers' side.
+
+There may be many readers, each in a process of its own, beside the one writer (`catalog.search.tantivy_writer`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar, TypeVarTuple
+
+import tantivy
+from tantivy import Query
+
+from catalog.search.analysis import keyword
+from catalog.search.conditions import Condition, Every, Without
+from catalog.search.documents import Document
+from catalog.search.engine import WINDOW, Found, Hit, SearchRequest
+from catalog.search.errors import OutOfWindow, SearchUnavailable
+from catalog.search.fields import FIELDS, Type
+from catalog.search.tantivy_facets import Facets
+from catalog.search.tantivy_generations import Commit, Generations, open_index, reload_index
+from catalog.search.tantivy_pages import Page, Pages
+from catalog.search.tantivy_queries import Queries, both, total
+from catalog.search.tantivy_schema import DOCUMENT, KEY, STATE, decode, id_of
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+#: What hits of the exact tier score more than others: more than any text.
+EXACT = 8192.0 * 124
+
+
+class View:
+    """One commit, as it is searched."""
+
+    def __init__(self, index: tantivy.Index) -> None:
+        self.searcher = index.searcher()
+        self.queries = Queries(index.schema, self.searcher.doc_freq(STATE, "gone") > 0)
+
+    def count(self, query: Query) -> int:
+        """Tell how many documents *query* finds; nothing is scored."""
+        return total(self.searcher.search(Query.const_score_query(query, 0.0), limit=1))
+
+    def hit(self, score: float, address: tantivy.DocAddress) -> Hit:
+        """Return what lies at *address*."""
+        stored = self.searcher.doc(address)
+        key, content = stored.get_first(KEY), stored.get_first(DOCUMENT)
+        assert isinstance(key, str) and isinstance(content, bytes)
+        return Hit(id_of(key), score, decode(content))
+
+
+class TantivySearch:
+    """Answers from the index in *directory* (`catalog.search.engine.SearchEngine`).
+
+    Searching is done in threads: tantivy lets go of the interpreter while it searches, and what takes long must not
+    stop the event loop.
+    """
+
+    def __init__(self, directory: Path, threads: int = 4) -> None:
+        self._generations = Generations(directory)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
+        self._lock = Lock()
+        self._commit: Commit | None = None
+        self._path: Path | None = None
+        self._index: tantivy.Index | None = None
+        self._view: View | None = None
+
+    async def search(self, request: SearchRequest) -> Found:
+        """See `SearchEngine.search`."""
+        if request.offset < 0 or request.most < 0:
+            raise ValueError(f"{request.most} hits from {request.offset}")
+        if request.offset + request.most > WINDOW:
+            raise OutOfWindow(WINDOW)
+        field = request.sort.field
+        if field is not None and FIELDS.get(field) is not Type.NUMBER:
+            raise ValueError(f"{field} is no number")
+        return await self._run(self._search, request)
+
+    async def count(self, conditions: Sequence[Condition]) -> list[int]:
+        """See `SearchEngine.count`."""
+        return await self._run(self._count, conditions)
+
+    async def counts(self, field: str, values: Sequence[str], within: Condition) -> list[int]:
+        """See `SearchEngine.counts`."""
+        return await self._run(self._counts, field, values, within)
+
+    async def documents(self, ids: Sequence[str]) -> list[Document | None]:
+        """See `SearchEngine.documents`."""
+        return await self._run(self._documents, ids)
+
+    async def aclose(self) -> None:
+        """See `SearchEngine.aclose`."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._index = self._view = self._commit = self._path = None
+
+    def _run(self, work: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _newest(self) -> View:
+        """Return the newest commit."""
+        with self._lock:
+            commit = self._generations.commit()
+            if self._view is None or commit != self._commit:
+                # Read before it is opened: if another commit comes in between, the next request looks again.
+                self._view = self._opened()
+                self._commit = commit
+            return self._view
+
+    def _opened(self) -> View:
+        while True:
+            path = self._generations.current()
+            try:
+                if self._index is None or path != self._path:
+                    self._index, self._path = open_index(path), path
+                else:
+                    reload_index(self._index)
+                return View(self._index)
+            except SearchUnavailable:
+                self._index = self._view = None
+                if self._generations.current() == path:
+                    raise
+
+    # In a thread
+
+    def _search(self, request: SearchRequest) -> Found:
+        view = self._newest()
+        pages = Pages(view.searcher, view.queries)
+        page = _page(view, pages, request)
+        facets = Facets(view.searcher, view.queries).count(request.facets)
+        return Found(page.total, [view.hit(score, address) for score, address in page.hits], facets)
+
+    def _count(self, conditions: Sequence[Condition]) -> list[int]:
+        view = self._newest()
+        return [view.count(view.queries.filter(condition)) for condition in conditions]
+
+    def _counts(self, field: str, values: Sequence[str], within: Condition) -> list[int]:
+        view = self._newest()
+        among = view.queries.filter(within)
+        return [view.count(both(view.queries.term(field, value), among)) for value in values]
+
+    def _documents(self, ids: Sequence[str]) -> list[Document | None]:
+        view = self._newest()
+        names = [keyword(each) for each in ids]
+        found: dict[str, Document] = {}
+        distinct = sorted(set(names))
+        for start in range(0, len(distinct), WINDOW):
+            some = distinct[start : start + WINDOW]
+            hits = view.searcher.search(view.queries.terms("id", some), limit=len(some), count=False).hits
+            for _, address in hits:
+                hit = view.hit(0.0, address)
+                found[hit.id] = hit.document
+        return [found.get(name) for name in names]
+
+
+def _page(view: View, pages: Pages, request: SearchRequest) -> Page:
+    start, stop = request.offset, request.offset + request.most
+    condition, exact, sort = request.condition, request.exact, request.sort
+    if sort.field is not None:
+        page = pages.by_number(view.queries.filter(condition), sort.field, sort.descending, start, stop)
+        return Page(page.total, [(0.0, address) for _, address in page.hits])
+    if exact is None:
+        return pages.by_relevance(condition, start, stop)
+    first = pages.by_relevance(Every((condition, exact)), start, stop)
+    others = Every((condition, Without(exact)))
+    first_hits = [(score + EXACT, address) for score, address in first.hits]
+    if stop <= first.total:
+        return Page(first.total + pages.count(others), first_hits)
+    rest = pages.by_relevance(others, max(start - first.total, 0), stop - first.total)
+    return Page(first.total + rest.total, first_hits + rest.hits)

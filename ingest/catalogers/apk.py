@@ -1,0 +1,94 @@
+"""Packages of Alpine, Wolfi and their like.
+
+    lib/apk/db/installed, usr/lib/apk/db/installed      all packages with their files (apk-tools, "Apk spec")
+
+A stanza's lines begin with a letter and a colon: P name, V version, A architecture, L license, o the package that it
+was built from; then F a folder and, below it, R its files.
+"""
+
+from __future__ import annotations
+
+import re
+
+from catalog.images.facts import Evidence, PackageFacts
+from ingest.catalogers.cataloger import Unreadable
+from ingest.catalogers.licenses import read_licenses
+from ingest.catalogers.stanzas import path as written
+from ingest.catalogers.stanzas import stanzas, value, word
+
+_MOST_PACKAGES = 100_000
+#: Lines that name files at most, and bytes of their whole paths: one long folder may stand before many files.
+_MOST_FILES = 400_000
+_MOST_OWNED = 32 << 20
+
+_FILES = re.compile(rb"^([FR]):(.*)$", re.MULTILINE)
+
+
+class ApkCataloger:
+    """Reads apk's database."""
+
+    name = "apk"
+    version = 1
+    pattern = r"(?:usr/)?lib/apk/db/installed"
+    largest = 64 << 20
+
+    def read(self, path: str, content: bytes) -> Evidence | None:
+        """Read the packages and what each owns."""
+        found: dict[str, PackageFacts] = {}
+        owned: dict[str, str] = {}
+        broken = 0
+        # Without the files the packages still count.
+        room = _MOST_OWNED if content.count(b"\nR:") <= _MOST_FILES else 0
+        for number, stanza in enumerate(stanzas(content)):
+            if number == _MOST_PACKAGES:
+                raise Unreadable(f"more than {_MOST_PACKAGES} packages")
+            name, version = word(value(stanza, b"\nP:")), word(value(stanza, b"\nV:"))
+            if not name or not version:
+                broken += 1
+                continue
+            found[name] = _package(stanza, name, version)
+            owned.pop(name, None)
+            if room > 0 and (files := _owned(stanza, room)):
+                room -= len(files)
+                owned[name] = files
+        if room <= 0:
+            reason = "it lists more files than are kept"
+            raise Unreadable(reason, Evidence(self.name, path, list(found.values())))
+        evidence = Evidence(self.name, path, list(found.values()), owned)
+        if broken:
+            raise Unreadable(f"not all of it could be read: {broken} without a name or a version", evidence)
+        return evidence
+
+
+def _package(stanza: bytes, name: str, version: str) -> PackageFacts:
+    origin = word(value(stanza, b"\no:"))
+    architecture = word(value(stanza, b"\nA:"))
+    license = value(stanza, b"\nL:")
+    return PackageFacts(
+        "apk",
+        name,
+        version,
+        qualifiers={"arch": architecture} if architecture else {},
+        source=origin if origin != name else "",
+        # All packages that are built from one have its version.
+        source_version=version if origin and origin != name else "",
+        licenses=read_licenses([license.decode("utf-8", "replace")]) if license else [],
+    )
+
+
+def _owned(stanza: bytes, room: int) -> str:
+    """List the files' paths, one a line; as soon as they take more than *room*, what there is so far and no shorter."""
+    start = stanza.find(b"\nF:")
+    if start < 0:
+        return ""
+    files: list[bytes] = []
+    folder = b""
+    for kind, name in _FILES.findall(stanza, start):
+        if kind == b"F":
+            folder = name + b"/" if name else b""
+            continue
+        files.append(folder + name)
+        room -= len(folder) + len(name) + 1
+        if room < 0:
+            break
+    return written(b"\n".join(files))

@@ -1,0 +1,101 @@
+"""Packages of Python as installers leave them, in whatever folder.
+
+NAME-VERSION.dist-info/METADATA     wheels (PEP 376, core metadata)
+NAME-VERSION.egg-info/PKG-INFO      setuptools, "develop" installs
+NAME-VERSION.egg-info               distutils: a file
+NAME.egg/EGG-INFO/PKG-INFO          unpacked eggs
+"""
+
+from __future__ import annotations
+
+import re
+
+from catalog.images.facts import Evidence, PackageFacts
+from ingest.catalogers.cataloger import Unreadable
+from ingest.catalogers.licenses import read_licenses, spdx
+
+#: The fields that matter. Of values with several lines (whole texts of licenses) the first is all that is kept.
+_FIELD = re.compile(rb"^(Name|Version|License-Expression|License|Classifier):[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
+#: The headers end at the first empty line; the description follows.
+_END = re.compile(rb"\r?\n\r?\n")
+#: PyPA, "Names and normalization"; a version is any word, because older ones follow no rule.
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,254}[A-Za-z0-9])?")
+_VERSION = re.compile(r"[!-~]{1,256}")
+_SEPARATORS = re.compile(r"[-_.]+")
+_MOST_FIELDS = 2000
+
+#: Classifiers that name one license; the others leave open which version or variant is meant (PEP 639).
+_CLASSIFIED = {
+    "GNU Affero General Public License v3": "AGPL-3.0-only",
+    "GNU Affero General Public License v3 or later (AGPLv3+)": "AGPL-3.0-or-later",
+    "GNU General Public License v2 (GPLv2)": "GPL-2.0-only",
+    "GNU General Public License v2 or later (GPLv2+)": "GPL-2.0-or-later",
+    "GNU General Public License v3 (GPLv3)": "GPL-3.0-only",
+    "GNU General Public License v3 or later (GPLv3+)": "GPL-3.0-or-later",
+    "GNU Lesser General Public License v2 (LGPLv2)": "LGPL-2.0-only",
+    "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
+    "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
+    "GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later",
+    "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
+    "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication": "CC0-1.0",
+    "European Union Public Licence 1.1 (EUPL 1.1)": "EUPL-1.1",
+    "European Union Public Licence 1.2 (EUPL 1.2)": "EUPL-1.2",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "MIT No Attribution License (MIT-0)": "MIT-0",
+    "Mozilla Public License 1.1 (MPL 1.1)": "MPL-1.1",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "The Unlicense (Unlicense)": "Unlicense",
+    "Universal Permissive License (UPL)": "UPL-1.0",
+    "Zero-Clause BSD (0BSD)": "0BSD",
+}
+_GROUPS = {"OSI Approved", "License"}
+
+
+class PythonCataloger:
+    """Reads the metadata of installed distributions."""
+
+    name = "python"
+    version = 1
+    pattern = r"(?:.*/)?[^/]+\.(?:dist-info/METADATA|egg-info(?:/PKG-INFO)?|egg/EGG-INFO/PKG-INFO)"
+    largest = 8 << 20
+
+    def read(self, path: str, content: bytes) -> Evidence | None:
+        """Read the headers of a METADATA or PKG-INFO file."""
+        end = _END.search(content)
+        fields: dict[str, list[str]] = {}
+        for number, (field, text) in enumerate(_FIELD.findall(content, 0, end.start() if end else len(content))):
+            if number == _MOST_FIELDS:
+                raise Unreadable(f"more than {_MOST_FIELDS} fields")
+            fields.setdefault(field.decode("ascii").lower(), []).append(text.decode("utf-8", "replace").strip())
+        name, version = fields.get("name", [""])[0], fields.get("version", [""])[0]
+        if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+            raise Unreadable("it names no package and version")
+        return Evidence(self.name, path, [PackageFacts("pypi", normalized(name), version, licenses=_licenses(fields))])
+
+
+def normalized(name: str) -> str:
+    """Return the form of a name by which two distributions are the same (PEP 503)."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
+def _licenses(fields: dict[str, list[str]]) -> list[str]:
+    """Return what the most exact of the fields says: an expression, a license that reads as one, classifiers of which
+    one at least is exact, a license in words, other classifiers."""
+    expressions = fields.get("license-expression", [])
+    if expressions:
+        return read_licenses(expressions)
+    texts = [text for text in fields.get("license", []) if text.upper() != "UNKNOWN"]
+    classified = _classified(fields.get("classifier", []))
+    if any(map(spdx, texts)) or not any(name in _CLASSIFIED for name in classified):
+        return read_licenses(texts) or read_licenses(classified)
+    return read_licenses(_CLASSIFIED.get(name, name) for name in classified)
+
+
+def _classified(classifiers: list[str]) -> list[str]:
+    found = []
+    for classifier in classifiers:
+        first, *rest = classifier.split(" :: ")
+        if first == "License" and rest and rest[-1] not in _GROUPS:
+            found.append(rest[-1])
+    return found

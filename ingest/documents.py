@@ -1,0 +1,339 @@
+"""Documents, made of what the rows, the configs and the facts say at this moment.
+
+    RepositoryDocument   its row, its tags, its newest manifests
+    ImageDocument        its rows, those of the indexes that hold it, its config, what its layers hold
+    LayerDocument        what the layer index knows of its blobs
+    PackageDocument      the versions that images are found to hold
+
+Nothing is kept between two documents. Who makes one that is to replace another must read the rows after whatever that
+was made of: documents are made one after the other, by `ingest.worker` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable
+
+from cas import BlobStore, Digest, StorageFull
+from cas.errors import LayerIndexUnavailable
+from cas.layer_index.protocol import LayerIndex
+from catalog.images.config import BASE_DIGEST, BASE_NAME, ImageConfig
+from catalog.images.facts import ChainFacts, Package
+from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
+from catalog.metadata import documented, images, jobs, repositories
+from catalog.metadata.repositories import Repository
+from catalog.search.documents import (
+    Document,
+    ImageDocument,
+    LayerDocument,
+    PackageDocument,
+    RepositoryDocument,
+    hidden_token,
+)
+from catalog.search.errors import SearchUnavailable
+from database import Database, DatabaseFull
+from ingest.errors import IngestError
+from ingest.facts import Facts
+from ingest.images import Contents, StoredManifest, config_of, find, known_contents
+
+_MONTH = 30 * 86_400
+_AT_ONCE = 200
+#: Indexes above an image that are looked at, and tags of all of them that its document has.
+_MOST_PARENTS = 1000
+_MOST_TAGS = 2000
+#: Of a repository, the tags that moved last whose platforms are shown.
+_PLATFORMS_OF = 20
+#: What is no image for a platform (BuildKit: "Image attestation storage").
+_NO_PLATFORM = "unknown/unknown"
+#: What licenses are joined by (SPDX specification, annex "SPDX license expressions").
+_OPERATORS = {"AND", "OR", "WITH"}
+
+
+class Documents:
+    """Makes documents."""
+
+    def __init__(
+        self, database: Database, store: BlobStore, facts: Facts, index: LayerIndex, default_namespace: str
+    ) -> None:
+        """Take repositories of *default_namespace*, which administrators alone push to, for official."""
+        self._database = database
+        self._store = store
+        self._facts = facts
+        self._index = index
+        self._default_namespace = default_namespace
+
+    async def repository(self, repository: Repository) -> RepositoryDocument:
+        """Make the document of a repository."""
+        database, row_id = self._database, repository.id
+        pushed = max(await images.newest_push(database, row_id), await documented.last_move(database, row_id))
+        return RepositoryDocument(
+            id=row_id,
+            name=repository.name.text,
+            public=repository.public,
+            description=repository.description,
+            pulls=await images.pulls_since(database, row_id, time.time() - _MONTH),
+            pulled=await documented.last_pull(database, row_id),
+            pushed=pushed,
+            created=repository.created,
+            tags=await images.tag_count(database, row_id),
+            platforms=await self._platforms(repository),
+            official=self._is_official(repository),
+        )
+
+    async def image(self, stored: StoredManifest, contents: Contents | None, problem: str = "") -> ImageDocument | None:
+        """Make the document of a manifest of which *contents* is known; None for an index, which has none."""
+        if isinstance(stored.read, IndexManifest):
+            return None
+        config = ImageConfig()
+        if stored.image is not None:
+            try:
+                config = await config_of(self._store, stored)
+            except IngestError as error:
+                problem = problem or explained(error)
+        parents = await self._parents(stored)
+        tags = await images.tags_of(self._database, stored.repository.id, [stored.digest.text, *parents])
+        pulls = await images.pulls_since(self._database, stored.repository.id, time.time() - _MONTH)
+
+        def make() -> ImageDocument:
+            return self._image(stored, config, contents, problem, parents, tags[:_MOST_TAGS], pulls)
+
+        return make() if contents is None or len(contents.chain.hidden) < 1000 else await asyncio.to_thread(make)
+
+    async def layer(self, diff_id: Digest, entries: int) -> LayerDocument:
+        """Make the document of a layer that has so many *entries*.
+
+        Raises:
+            LayerIndexUnavailable: its blobs are not known at this moment.
+        """
+        digests = await self._index.compressions(diff_id)
+        blobs = [blob for blob in await self._index.blobs(digests) if blob is not None]
+        return LayerDocument(
+            diff_id=diff_id.text,
+            digests=[digest.text for digest in digests],
+            size=min((blob.size for blob in blobs), default=0),
+            raw_size=max((blob.raw_size for blob in blobs), default=0),
+            entries=entries,
+        )
+
+    async def known_image(self, repository: Repository, digest: str) -> tuple[ImageDocument, Contents | None] | None:
+        """Make the document of a manifest from what is known; None where there is to be none."""
+        stored = await find(self._database, repository, Digest.parse(digest))
+        if stored is None:
+            return None
+        contents = await self._known(stored)
+        problem = "" if contents is not None else await jobs.error(self._database, repository.id, digest)
+        document = await self.image(stored, contents, problem)
+        return None if document is None else (document, contents)
+
+    async def of_repository(
+        self, repository: Repository
+    ) -> AsyncIterator[RepositoryDocument | tuple[ImageDocument, Contents | None]]:
+        """Make the documents of a repository and of all that it holds."""
+        yield await self.repository(repository)
+        last = ""
+        while digests := await documented.digests_after(self._database, repository.id, last, _AT_ONCE):
+            last = digests[-1]
+            for digest in digests:
+                made = await self.known_image(repository, digest)
+                if made is not None:
+                    yield made
+
+    async def count(self) -> int:
+        """Tell about how many documents `all` will make: repositories and manifests, by far the most."""
+        return sum(await documented.counts(self._database))
+
+    async def all(self) -> AsyncIterator[Document]:
+        """Make every document of the installation: repositories with their images, then layers, then packages.
+
+        Raises:
+            LayerIndexUnavailable: it is being rebuilt, or was not built yet.
+        """
+        entries: dict[str, int] = {}
+        versions: dict[str, set[str]] = defaultdict(set)
+        last = ""
+        while page := await repositories.after(self._database, last, _AT_ONCE):
+            last = page[-1].id
+            for repository in page:
+                async for made in self.of_repository(repository):
+                    if isinstance(made, RepositoryDocument):
+                        yield made
+                        continue
+                    document, contents = made
+                    yield document
+                    if contents is not None:
+                        entries |= entries_of(contents)
+                        for name, version in packages_of(document):
+                            versions[name].add(version)
+        for diff_id, counted in entries.items():
+            yield await self.layer(Digest.parse(diff_id), counted)
+        for name, found in versions.items():
+            yield package_document(name, found)
+
+    async def _known(self, stored: StoredManifest) -> Contents | None:
+        if stored.image is None:
+            return None
+        try:
+            return await known_contents(self._facts, stored, await config_of(self._store, stored))
+        except IngestError:
+            return None
+
+    async def _parents(self, stored: StoredManifest) -> list[str]:
+        """List the indexes that hold the manifest, and those that hold these."""
+        found: dict[str, None] = {}
+        waiting = [stored.digest]
+        while waiting and len(found) < _MOST_PARENTS:
+            for parent in await images.parents(self._database, stored.repository.id, waiting.pop()):
+                if parent not in found:
+                    found[parent] = None
+                    waiting.append(Digest.parse(parent))
+        return list(found)[:_MOST_PARENTS]
+
+    async def _platforms(self, repository: Repository) -> list[str]:
+        """List the platforms of the tags that moved last: an index tells them, an image's config does."""
+        found: dict[str, None] = {}
+        for tag in await images.newest_tags(self._database, repository.id, _PLATFORMS_OF):
+            read = read_manifest(tag.content, tag.media_type)
+            if isinstance(read, IndexManifest):
+                found |= dict.fromkeys(child.platform for child in read.children)
+            elif isinstance(read, ImageManifest) and read.is_image:
+                stored = await find(self._database, repository, Digest.parse(tag.digest))
+                if stored is not None:
+                    try:
+                        found[(await config_of(self._store, stored)).platform] = None
+                    except IngestError:
+                        continue
+        return sorted(found.keys() - {"", _NO_PLATFORM})
+
+    def _is_official(self, repository: Repository) -> bool:
+        return repository.name.namespace == self._default_namespace
+
+    def _image(
+        self,
+        stored: StoredManifest,
+        config: ImageConfig,
+        contents: Contents | None,
+        problem: str,
+        parents: list[str],
+        tags: list[str],
+        pulls: int,
+    ) -> ImageDocument:
+        repository, read = stored.repository, stored.read if isinstance(stored.read, ImageManifest) else None
+        image = stored.image
+        chain = None if contents is None else contents.chain
+        diff_ids = [] if contents is None else [diff_id.text for diff_id in contents.diff_ids]
+        packages = [] if chain is None else chain.packages
+        annotations = {} if read is None else read.annotations
+        artifact_type = stored.media_type if read is None else read.artifact_type
+        return ImageDocument(
+            repository_id=repository.id,
+            repository=repository.name.text,
+            public=repository.public,
+            digest=stored.digest.text,
+            parents=parents,
+            tags=tags,
+            platform=config.platform,
+            size=0 if read is None else read.size,
+            pushed=stored.pushed,
+            created=config.created,
+            pulls=pulls,
+            layers=[] if image is None else _digests(image.layers),
+            diff_ids=diff_ids,
+            chains=[] if contents is None else [chain_id.text for chain_id in contents.chain_ids],
+            packages=_named(packages),
+            removed=[] if chain is None else _named(chain.removed),
+            sources=_sources(packages),
+            licenses=_licenses(packages),
+            labels=config.labels,
+            annotations=annotations,
+            env=config.env_names,
+            entrypoint=config.entrypoint,
+            command=config.command,
+            user=config.user,
+            ports=config.ports,
+            history=[entry.created_by for entry in config.history if entry.created_by],
+            bases=_bases(annotations, config.labels),
+            distro=None if chain is None or chain.distro is None else (chain.distro.id, chain.distro.version),
+            distro_name="" if chain is None or chain.distro is None else chain.distro.name,
+            artifact_type="" if image is not None else artifact_type,
+            hidden=[] if chain is None else _hidden(chain, diff_ids),
+            official=self._is_official(repository),
+            problem=problem,
+        )
+
+
+def explained(error: Exception) -> str:
+    """Say why something could not be read or written, in words for whoever pushed it."""
+    match error:
+        case StorageFull(what=what) | DatabaseFull(what=what):
+            return f"no room is left in {what}"
+        case LayerIndexUnavailable(reason=reason):
+            return f"the layer index cannot be used: {reason}"
+        case SearchUnavailable(reason=reason):
+            return reason
+    return str(error) or type(error).__name__
+
+
+def entries_of(contents: Contents) -> dict[str, int]:
+    """Tell how many entries each layer of a stack has, by diff_id."""
+    counted = zip(contents.diff_ids, contents.chain.layers, strict=True)
+    return {diff_id.text: counts.entries for diff_id, counts in counted}
+
+
+def packages_of(document: ImageDocument) -> list[tuple[str, str]]:
+    """List the packages that a search for one of them by its versions must know: (``ecosystem/name``, version)."""
+    return [*document.packages, *document.removed]
+
+
+def package_document(name: str, versions: Iterable[str]) -> PackageDocument:
+    """Make the document of the package ``ecosystem/name``."""
+    ecosystem, _, rest = name.partition("/")
+    return PackageDocument(ecosystem=ecosystem, name=rest, versions=sorted(set(versions)))
+
+
+def _hidden(chain: ChainFacts, diff_ids: list[str]) -> list[str]:
+    """Name the files that are hidden wherever their layer stands in the stack: it may stand there more than once."""
+    stands = Counter(diff_ids)
+    hidden = Counter((diff_ids[layer], path) for layer, path in chain.hidden)
+    return [hidden_token(diff_id, path) for (diff_id, path), times in hidden.items() if times == stands[diff_id]]
+
+
+def _digests(layers: Iterable[Reference]) -> list[str]:
+    return [layer.digest.text for layer in layers]
+
+
+def _named(packages: Iterable[Package]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((f"{each.ecosystem}/{each.name}", each.version) for each in packages))
+
+
+def _sources(packages: Iterable[Package]) -> list[tuple[str, str]]:
+    return list(
+        dict.fromkeys(
+            (f"{each.ecosystem}/{each.source or each.name}", each.source_version or each.version) for each in packages
+        )
+    )
+
+
+def _licenses(packages: Iterable[Package]) -> list[str]:
+    """List the licenses that expressions are made of; what is no expression stands as it is."""
+    texts = dict.fromkeys(license_text for package in packages for license_text in package.licenses)
+    found: dict[str, None] = {}
+    for text in texts:
+        words = [word for word in re.split(r"[()\s]+", text) if word]
+        if len(words) % 2 and all((word in _OPERATORS) == position % 2 for position, word in enumerate(words)):
+            found |= dict.fromkeys(words[::2])
+        elif words:
+            found[text] = None
+    return list(found)
+
+
+def _bases(*said: dict[str, str]) -> list[str]:
+    """Return what annotations, or else labels, say that the image was built on (OCI image specification,
+    annotations.md, "Pre-Defined Annotation Keys")."""
+    for texts in said:
+        name, digest = texts.get(BASE_NAME, "").strip(), texts.get(BASE_DIGEST, "").strip()
+        if name or digest:
+            return [f"{name}@{digest}" if name and digest else name or digest]
+    return []

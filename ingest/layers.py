@@ -1,0 +1,240 @@
+"""What an image's layers hold: looked up where it is known, read where it is not.
+
+    blob ──not known──► a reader process ──► facts of the layer ──► layer index ──► facts of the blob
+                                                   │
+    all layers known ──► a reader process ──► facts of the stack ──► layer index
+
+The facts of a blob are written last: they say that all the others are there. Nothing is ever looked up by what a config
+claims; what it claims is held against what was computed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import TypeVar
+
+import msgspec
+
+from cas import BlobStore, BlobUnknown, Digest
+from cas.layer_index.protocol import BlobRecord, OwnedLayerIndex
+from catalog.images.chains import chain_ids
+from catalog.images.config import ImageConfig
+from catalog.images.facts import ChainFacts, LayerFacts
+from catalog.images.manifests import Reference
+from catalog.images.objects import BlobFacts, decode
+from ingest.errors import BlobMissing, IngestError, LayerUnread, LayerUnreadable, NotStarted, StackUnreadable
+from ingest.facts import Facts
+from ingest.images import EMPTY, Contents, StoredManifest, check_diff_ids
+from ingest.indexing import by_cataloger, chain_records
+from ingest.limits import ReadLimits
+from ingest.pool import Pool
+from ingest.works import ReadBlob
+
+#: Seconds that a reader process has beyond its own limit: it tells better than we do what took so long.
+_LENIENCE = 30.0
+#: Seconds to squash a stack.
+_TO_SQUASH = 300.0
+#: Bytes of an object above which it is read in a thread.
+_LARGE = 64 * 1024
+#: Bytes of an object above which there is one in memory at a time: decoded it is some ten times as large.
+_HUGE = 8 << 20
+
+T = TypeVar("T", LayerFacts, ChainFacts)
+
+#: Told of each blob that was read: whether it could be, and how long it took.
+OnRead = Callable[[bool, float], None]
+
+
+class Layers:
+    """Reads layers, each blob once at a time whoever asks for it."""
+
+    def __init__(
+        self,
+        store: BlobStore,
+        facts: Facts,
+        index: OwnedLayerIndex,
+        pool: Pool,
+        limits: ReadLimits,
+        on_read: OnRead = lambda read, seconds: None,
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._index = index
+        self._pool = pool
+        self._limits = limits
+        self._on_read = on_read
+        self._under_way: dict[Digest, asyncio.Future[BlobFacts]] = {}
+        # One more than there are processes, so that the next blob is open when one of them is free; what they found
+        # takes memory here until it is in the index.
+        self._room = asyncio.Semaphore(pool.processes + 1)
+        self._one_by_one = asyncio.Lock()
+
+    async def contents(self, stored: StoredManifest, config: ImageConfig) -> Contents:
+        """Return what the layers of an image hold, and read those of them that are not known.
+
+        Raises:
+            LayerUnread: one of them could not be read. All others were.
+            DiffIdMismatch, ConfigUnreadable: the config does not fit them.
+            StackUnreadable: they could not be put together.
+            NotStarted, LayerIndexUnavailable, StorageFull: it cannot be done at this moment.
+        """
+        assert stored.image is not None
+        layers = stored.image.layers
+        if not layers and not config.diff_ids:
+            return EMPTY
+        unread = _of_no_kind(stored)
+        if unread is not None:
+            raise unread
+        read = await asyncio.gather(*(self._read(layer) for layer in layers), return_exceptions=True)
+        blobs: list[BlobFacts] = []
+        for index, (layer, found) in enumerate(zip(layers, read, strict=True)):
+            if isinstance(found, IngestError) and not isinstance(found, NotStarted):
+                raise LayerUnread(index, layer.digest, str(found)) from found
+            if isinstance(found, BaseException):
+                raise found
+            blobs.append(found)
+        diff_ids = [Digest.parse(blob.diff_id) for blob in blobs]
+        check_diff_ids(stored, config, diff_ids)
+        chains = chain_ids(diff_ids)
+        chain = await self._facts.chain(chains[-1])
+        if chain is None:
+            chain = await self._squash(layers, diff_ids, chains[-1])
+        await self._add_chains(diff_ids, chains)
+        return Contents(chain, blobs)
+
+    async def read_again(self, digest: Digest) -> BlobFacts:
+        """Read a blob whatever is known of it, and put what is found in the place of that.
+
+        Raises:
+            IngestError: it cannot be read; what is known of it stays.
+            LayerIndexUnavailable, StorageFull: it cannot be done at this moment.
+        """
+        return await self._read_anew(digest, replace=True)
+
+    async def squash_again(self, diff_ids: list[Digest]) -> None:
+        """Squash layers that are known, and put what comes of it in the place of what was known of the stack.
+
+        Raises:
+            StackUnreadable: they could not be put together, or one of them is not known.
+            NotStarted, StorageFull: it cannot be done at this moment.
+        """
+        content = await self._squashed(diff_ids)
+        if content is None:
+            raise StackUnreadable("facts of layers were removed meanwhile")
+        await self._facts.put_chain(chain_ids(diff_ids)[-1], content)
+
+    async def _read(self, layer: Reference, *, anew: bool = False) -> BlobFacts:
+        """Return what *layer* is, reading it where that is not known. Whoever comes meanwhile waits for that too."""
+        under_way = self._under_way.get(layer.digest)
+        if under_way is not None:
+            return await asyncio.shield(under_way)
+        done: asyncio.Future[BlobFacts] = asyncio.get_running_loop().create_future()
+        self._under_way[layer.digest] = done
+        try:
+            known = None if anew else await self._facts.blob(layer.digest)
+            found = known or await self._read_anew(layer.digest)
+        except Exception as error:
+            done.set_exception(error)
+            done.exception()  # looked at: there may be nobody else who waits for it
+            raise
+        except BaseException:
+            done.cancel()
+            raise
+        else:
+            done.set_result(found)
+            return found
+        finally:
+            del self._under_way[layer.digest]
+
+    async def _read_anew(self, digest: Digest, *, replace: bool = False) -> BlobFacts:
+        async with self._room:
+            begun = time.monotonic()
+            try:
+                read, content = await self._in_a_process(digest)
+            except IngestError:
+                self._on_read(False, time.monotonic() - begun)
+                raise
+            diff_id = Digest.parse(read.diff_id)
+            async with self._one_by_one if len(content) > _HUGE else nullcontext():
+                facts = None if replace else await self._facts.layer(diff_id)
+                if facts is None:
+                    await self._facts.put_layer(diff_id, content)
+                    facts = await _decoded(content, LayerFacts)
+                await self._index.add_layer(diff_id, facts.size, facts.entries, by_cataloger(facts))
+                del facts
+            found = BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()))
+            await self._index.add_blob(digest, BlobRecord(diff_id, found.size, found.raw_size, found.verified))
+            await self._facts.put_blob(digest, found)
+            self._on_read(True, time.monotonic() - begun)
+            return found
+
+    async def _in_a_process(self, digest: Digest) -> tuple[ReadBlob, bytes]:
+        try:
+            blob = await self._store.open(digest)
+        except BlobUnknown as error:
+            raise BlobMissing(digest) from error
+        async with blob:
+            seconds = self._limits.seconds + _LENIENCE
+            about, content = await self._pool.run("read", asdict(self._limits), blob=blob, seconds=seconds)
+            read = msgspec.msgpack.decode(about, type=ReadBlob)
+            if read.size != blob.size:
+                raise LayerUnreadable(f"{read.size} of its {blob.size} bytes were read")
+            return read, content
+
+    async def _squash(self, layers: tuple[Reference, ...], diff_ids: list[Digest], chain_id: Digest) -> ChainFacts:
+        content = await self._squashed(diff_ids)
+        if content is None:  # facts of layers were removed, while those of the blobs stayed, or are there again
+            for layer in layers:
+                await self._read(layer, anew=True)
+            content = await self._squashed(diff_ids)
+        if content is None:
+            raise StackUnreadable("facts of layers were removed meanwhile")
+        chain = await _decoded(content, ChainFacts)
+        await self._facts.put_chain(chain_id, content)
+        return chain
+
+    async def _squashed(self, diff_ids: list[Digest]) -> bytes | None:
+        """Squash layers by their facts; None where those of one are not there."""
+        async with self._room:
+            objects: list[bytes] = []
+            for diff_id in diff_ids:
+                kept = await self._facts.layer_object(diff_id)
+                if kept is None:
+                    return None
+                objects.append(kept)
+            try:
+                (content,) = await self._pool.run("squash", {}, objects, seconds=_TO_SQUASH)
+            except NotStarted:
+                raise
+            except IngestError as error:
+                raise StackUnreadable(str(error)) from error
+            return content
+
+    async def _add_chains(self, diff_ids: list[Digest], chains: list[Digest]) -> None:
+        """Add a stack and all below it to the family tree, the lowest first."""
+        for chain_id, record in chain_records(diff_ids, chains):
+            await self._index.add_chain(chain_id, record)
+
+
+def _of_no_kind(stored: StoredManifest) -> LayerUnread | None:
+    """Tell which layer is none that is read, and why."""
+    assert stored.image is not None
+    for index, layer in enumerate(stored.image.layers):
+        kind = layer.media_type
+        if not layer.is_layer:
+            return LayerUnread(index, layer.digest, f"{kind} is no layer of a file system", final=True)
+        if kind.endswith("+encrypted"):
+            return LayerUnread(index, layer.digest, "it is encrypted", final=True)
+        if not stored.has(layer):
+            if ".foreign." in kind or ".nondistributable." in kind:
+                return LayerUnread(index, layer.digest, "it is kept elsewhere", final=True)
+            return LayerUnread(index, layer.digest, "it is not in the repository")
+    return None
+
+
+async def _decoded(content: bytes, kind: type[T]) -> T:
+    return await asyncio.to_thread(decode, content, kind) if len(content) > _LARGE else decode(content, kind)

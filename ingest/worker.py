@@ -1,0 +1,264 @@
+"""Jobs, done: claimed, prepared side by side, written in turns, and gone.
+
+    due ──claim──► prepare: a manifest's layers are read ─┐
+                            a repository's are not        ├──► write: as many as are ready ──► finish
+                            an index asks for its children┘                                └──► fail, postpone
+
+Whatever a worker dies over is claimed again by the next one, and done again: all that it had done is found there.
+
+A job that failed is written too: its image is found by name, tags and labels, with its problem. It is tried again after
+waits that grow, then it is parked. Where something that it needs is not there (no room, no index, no answer) that is no
+fault of its own, and it just waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from cas import BlobStore, Digest, StorageFull
+from cas.errors import LayerIndexUnavailable
+from catalog.images.manifests import IndexManifest
+from catalog.metadata import jobs, repositories, tightened
+from catalog.metadata.jobs import EVERYTHING, REPOSITORY, Job
+from catalog.search.errors import SearchUnavailable
+from database import Database, DatabaseError, Transaction
+from ingest.documents import explained
+from ingest.errors import ConfigUnreadable, DiffIdMismatch, IngestError, LayerUnread, NotStarted
+from ingest.images import Contents, StoredManifest, config_of, find
+from ingest.layers import Layers
+from ingest.writing import Wanted, Writing
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+#: Jobs in hand at once. Most wait: for a process that reads, or for the turn that writes them.
+MOST_IN_HAND = 200
+#: Documents of one turn.
+_MOST_AT_ONCE = 200
+#: Seconds that a claim holds; it is kept up for as long as the worker lives.
+_CLAIM = 60.0
+#: Seconds between two looks for jobs whose time has come. Those of events are told of at once.
+_LOOK_EVERY = 0.25
+#: Seconds before a job is tried again: the first time, by what it is multiplied each time, and at most.
+_FIRST_RETRY = 10.0
+_GROWTH = 4.0
+_LONGEST_RETRY = 3600.0
+#: Seconds before a job is tried again that something was missing for.
+_POSTPONED = 5.0
+#: Seconds before the database is asked again after it did not answer.
+_AFTER_FAILURE = 1.0
+
+#: What is missing for a moment, and for all jobs alike.
+_UNAVAILABLE = (StorageFull, LayerIndexUnavailable, SearchUnavailable, DatabaseError, NotStarted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A job that is ready to be written: *failure* is why a manifest's layers could not be read."""
+
+    job: Job
+    contents: Contents | None = None
+    failure: Exception | None = None
+
+
+class Worker:
+    """Does jobs. One works at a time in an installation: `run` is called by whoever has the lock."""
+
+    def __init__(
+        self, database: Database, store: BlobStore, layers: Layers, writing: Writing, *, attempts: int
+    ) -> None:
+        """Park a job that failed *attempts* times."""
+        self._database = database
+        self._store = store
+        self._layers = layers
+        self._writing = writing
+        self._attempts = attempts
+        self._in_hand: set[Job] = set()
+        self._ready: asyncio.Queue[_Prepared] = asyncio.Queue()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Tell that there may be jobs."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. What is under way then is given back."""
+        await self._patiently(lambda: self._database.write(jobs.release_all))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._claim(group))
+                group.create_task(self._write())
+                group.create_task(self._keep_claims())
+        finally:
+            if self._in_hand:
+                await asyncio.shield(self._give_back(list(self._in_hand)))
+
+    async def _claim(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._wake.clear()
+            room = MOST_IN_HAND - len(self._in_hand)
+            claimed = await self._patiently(partial(self._claim_some, room)) if room else []
+            for job in claimed:
+                self._in_hand.add(job)
+                group.create_task(self._do(job))
+            if not claimed:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self._wake.wait()
+
+    async def _claim_some(self, most: int) -> Sequence[Job]:
+        if not await jobs.are_waiting(self._database):  # a look costs nothing, a transaction a sync to disk
+            return []
+        return await self._database.write(lambda tx: jobs.claim(tx, most, _CLAIM))
+
+    async def _keep_claims(self) -> None:
+        while True:
+            await asyncio.sleep(_CLAIM / 3)
+            held = list(self._in_hand)
+            if held:
+                await self._patiently(partial(self._keep, held))
+
+    async def _keep(self, held: Sequence[Job]) -> None:
+        await self._database.write(lambda tx: jobs.keep(tx, held, _CLAIM))
+
+    async def _do(self, job: Job) -> None:
+        """Bring a job to its end, or as far as the queue of those that are written together."""
+        try:
+            if job.digest == REPOSITORY:
+                self._ready.put_nowait(_Prepared(job))
+            elif job.digest == EVERYTHING:
+                await self._do_everything(job)
+            else:
+                await self._do_manifest(job, await self._find(job))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
+            await self._fail(job, error)
+
+    async def _do_everything(self, job: Job) -> None:
+        """Write all of a repository, and admit it to answers again if it was kept out of them: what was written is
+        newer than that."""
+        seen = await tightened.version(self._database, job.repository_id)
+        await self._writing.write_everything(job.repository_id)
+
+        async def admit(tx: Transaction) -> None:
+            if seen is not None:
+                await tightened.remove(tx, job.repository_id, seen)
+
+        await self._finish([job], admit)
+
+    async def _do_manifest(self, job: Job, stored: StoredManifest | None) -> None:
+        if stored is not None and isinstance(stored.read, IndexManifest):
+            await self._finish([job], lambda tx: jobs.ask_children(tx, job.repository_id, job.digest, job.version))
+        else:
+            self._ready.put_nowait(await self._prepare(job, stored))
+
+    async def _find(self, job: Job) -> StoredManifest | None:
+        repository = await repositories.by_id(self._database, job.repository_id)
+        return None if repository is None else await find(self._database, repository, Digest.parse(job.digest))
+
+    async def _prepare(self, job: Job, stored: StoredManifest | None) -> _Prepared:
+        """Learn what a manifest's layers hold, if it is there and has any."""
+        if stored is None or stored.image is None:
+            return _Prepared(job)
+        try:
+            config = await config_of(self._store, stored)
+            return _Prepared(job, await self._layers.contents(stored, config))
+        except _UNAVAILABLE:
+            raise
+        except Exception as error:  # noqa: BLE001 - its document says so
+            return _Prepared(job, failure=error)
+
+    async def _write(self) -> None:
+        """Write what is ready. While one turn commits, others gather for the next."""
+        while True:
+            batch = [await self._ready.get()]
+            while len(batch) < _MOST_AT_ONCE and not self._ready.empty():
+                batch.append(self._ready.get_nowait())
+            await self._write_batch(batch)
+
+    async def _write_batch(self, batch: Sequence[_Prepared]) -> None:
+        wanted = [
+            Wanted(
+                each.job.repository_id,
+                None if each.job.digest == REPOSITORY else Digest.parse(each.job.digest),
+                each.contents,
+                "" if each.failure is None else explained(each.failure),
+            )
+            for each in batch
+        ]
+        try:
+            await self._writing.write(wanted)
+        except _UNAVAILABLE as error:
+            for each in batch:
+                await self._fail(each.job, error)
+        except Exception as error:  # noqa: BLE001 - one of them is at fault: it is to be alone with it
+            if len(batch) > 1:
+                for each in batch:
+                    await self._write_batch([each])
+            else:
+                await self._fail(batch[0].job, error)
+        else:
+            await self._finish([each.job for each in batch if each.failure is None])
+            for each in batch:
+                if each.failure is not None:
+                    await self._fail(each.job, each.failure)
+
+    async def _finish(self, done: Sequence[Job], also: Callable[[Transaction], Awaitable[None]] | None = None) -> None:
+        async def write(tx: Transaction) -> None:
+            if also is not None:
+                await also(tx)
+            for job in done:
+                await jobs.finish(tx, job)
+
+        if done:
+            await self._patiently(lambda: self._database.write(write))
+            self._in_hand.difference_update(done)
+            self.wake()
+
+    async def _fail(self, job: Job, error: Exception) -> None:
+        reason = explained(error)
+        if isinstance(error, _UNAVAILABLE):
+            seconds = _POSTPONED * random.uniform(0.5, 1.5)  # noqa: S311 - nothing hangs on its being guessed
+            _log.warning("a job waits: %s", reason)
+            await self._patiently(lambda: self._database.write(lambda tx: jobs.postpone(tx, job, reason, seconds)))
+        else:
+            wait = self._wait(job, error)
+            told = "parked" if wait is None else f"tried again in {wait:.0f} s"
+            if isinstance(error, IngestError):
+                _log.warning("%s of %s could not be read (%s): %s", job.digest, job.repository_id, told, reason)
+            else:
+                _log.error("%s of %s failed (%s)", job.digest, job.repository_id, told, exc_info=error)
+            await self._patiently(lambda: self._database.write(lambda tx: jobs.fail(tx, job, reason, wait)))
+        self._in_hand.discard(job)
+        self.wake()
+
+    def _wait(self, job: Job, error: Exception) -> float | None:
+        """Tell after how many seconds a job that failed is tried again; None where it is parked."""
+        if isinstance(error, DiffIdMismatch | ConfigUnreadable) or (isinstance(error, LayerUnread) and error.final):
+            return None  # it follows from bytes whose digests are known: they will not change
+        if job.attempts + 1 >= self._attempts:
+            return None
+        wait = min(_FIRST_RETRY * _GROWTH**job.attempts, _LONGEST_RETRY)
+        return wait * random.uniform(0.75, 1.25)  # noqa: S311 - nothing hangs on its being guessed
+
+    async def _give_back(self, held: Sequence[Job]) -> None:
+        try:
+            await self._database.write(lambda tx: jobs.release(tx, held))
+        except DatabaseError:
+            _log.warning("%d jobs could not be given back: their claims end by themselves", len(held))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Do what *ask* does, however often the database does not answer."""
+        while True:
+            try:
+                return await ask()
+            except DatabaseError as error:
+                _log.warning("jobs wait for the database: %s", error)
+                await asyncio.sleep(_AFTER_FAILURE)

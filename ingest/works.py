@@ -1,0 +1,59 @@
+"""What reader processes do: pure functions from bytes to facts."""
+
+from __future__ import annotations
+
+import io
+import socket
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from os import fstat
+
+import msgspec
+
+from catalog.images.facts import LayerFacts
+from catalog.images.objects import decode, encode
+from catalog.images.squash import squash
+from ingest.catalogers import CATALOGERS, PROGRAMS
+from ingest.limits import ReadLimits
+from ingest.reader_process import Work
+from ingest.reading import read_layer
+
+
+class ReadBlob(msgspec.Struct):
+    """What a blob turned out to be: the digest of what it decompresses to, and the bytes of both."""
+
+    diff_id: str
+    size: int
+    raw_size: int
+
+
+def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None) -> Sequence[bytes]:
+    """Read a layer within *parameters* (those of `ReadLimits`): a `ReadBlob`, and the object of its facts."""
+    assert descriptor is not None
+    limits = msgspec.convert(parameters, ReadLimits)
+    layer = read_layer(_opened(descriptor), limits, CATALOGERS, PROGRAMS)
+    facts = layer.facts
+    return [msgspec.msgpack.encode(ReadBlob(facts.diff_id, layer.size, facts.size)), encode(facts)]
+
+
+def squash_stack(
+    parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None
+) -> Sequence[bytes]:
+    """Squash the layers whose facts' objects *parts* are, the bottom one first: the object of the stack's facts."""
+
+    def layers() -> Iterator[LayerFacts]:
+        for position, part in enumerate(parts):
+            yield decode(bytes(part), LayerFacts)
+            parts[position].clear()
+
+    return [encode(squash(layers()))]
+
+
+def _opened(descriptor: int) -> io.RawIOBase:
+    """Open what a blob is read from: a file, or a socket that its pieces come through."""
+    if stat.S_ISSOCK(fstat(descriptor).st_mode):
+        return socket.SocketIO(socket.socket(fileno=descriptor), "r")
+    return io.FileIO(descriptor, "r", closefd=False)
+
+
+WORKS: dict[str, Work] = {"read": read, "squash": squash_stack}

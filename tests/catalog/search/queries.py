@@ -1,0 +1,168 @@
+"""Random worlds, people and queries for `tests.catalog.search.world`: few values, so that they meet."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.catalog.search.world import DAY, FIRST, LAYERS, Content, Image, Layer, Person, Repository, World, sha256
+
+NAMES = ["library/nginx", "library/nginx-proxy", "team/app", "team/deep/api", "alice/app", "alice/notes"]
+
+PEOPLE = [
+    Person("nobody"),
+    Person("alice", frozenset({"alice"})),
+    Person("bob", frozenset({"team", "bob"})),
+    Person("root", administrator=True),
+    Person("alice", frozenset({"alice"}), limits=("alice/app", "team/*")),
+    Person("root", administrator=True, limits=("team/*",)),
+    Person("root", administrator=True, limits=("*",)),
+    Person("bob", frozenset({"team", "bob"}), limits=()),
+]
+
+#: What a repository's documents say of it, and what its row says.
+VISIBILITIES = [(True, True), (True, True), (False, False), (True, False), (True, None), (False, True), (False, None)]
+
+PACKAGES = [
+    ("deb/openssl", "1.0-1"),
+    ("deb/openssl", "1.1-1"),
+    ("deb/openssl", "2.0-1"),
+    ("deb/curl", "1.0-1"),
+    ("deb/libssl", "1.1-1"),
+    ("rpm/openssl", "2.0-1"),
+]
+
+
+def some(values: list[tuple[str, str]]) -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
+    return st.lists(st.sampled_from(values), max_size=3, unique=True).map(tuple)
+
+
+def contents(number: int) -> st.SearchStrategy[Content]:
+    return st.builds(
+        Content,
+        st.just(number),
+        st.lists(st.sampled_from(LAYERS), min_size=1, max_size=4).map(tuple),
+        packages=some(PACKAGES),
+        removed=some(PACKAGES),
+        labels=st.dictionaries(
+            st.sampled_from(["team", "stage"]), st.sampled_from(["payments", "search", "two words"])
+        ).map(lambda labels: tuple(labels.items())),
+        license=st.sampled_from(["", "mit", "gpl-2.0"]),
+        distro=st.sampled_from([None, ("debian", "12"), ("debian", "11"), ("alpine", "3.19")]),
+        platform=st.sampled_from(["linux/amd64", "linux/arm64/v8", "windows/amd64"]),
+        created=st.integers(0, 5).map(lambda day: FIRST + day * DAY + 5),
+        base=st.sampled_from(["", "", "nginx:latest", "debian:12"]),
+        user=st.sampled_from(["", "root", "1000"]),
+        ports=st.sampled_from([(), ("80/tcp",), ("53/udp", "80/tcp")]),
+        env=st.sampled_from([(), ("PATH",), ("PATH", "JAVA_HOME")]),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    repositories = [
+        Repository(
+            name,
+            *draw(st.sampled_from(VISIBILITIES)),
+            description=draw(st.sampled_from(["", "the proxy", "payments api"])),
+            official=name.startswith("library/"),
+            deprecated=draw(st.booleans()),
+            pushed=FIRST + draw(st.integers(0, 5)) * DAY,
+            pulled=draw(st.sampled_from([0, FIRST])),
+            pulls=draw(st.integers(0, 3)),
+        )
+        for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
+    ]
+    built = [draw(contents(number)) for number in range(draw(st.integers(1, 4)))]
+    places = draw(
+        st.lists(st.tuples(st.sampled_from(repositories), st.sampled_from(built)), max_size=8, unique_by=place)
+    )
+    images = [
+        Image(
+            repository,
+            content,
+            tuple(draw(st.lists(st.sampled_from(["latest", "v1", "v2", "1.25"]), max_size=2, unique=True))),
+            FIRST + draw(st.integers(0, 5)) * DAY,
+        )
+        for repository, content in places
+    ]
+    return World(repositories, images, draw(st.sampled_from(PEOPLE)))
+
+
+def place(pair: tuple[Repository, Content]) -> tuple[str, int]:
+    return pair[0].name, pair[1].number
+
+
+def short(layer: Layer) -> str:
+    return layer.digest.removeprefix("sha256:")[:9]
+
+
+WORDS = ["nginx", "proxy", "app", "team", "payments", "words", "ngin", "nothing", "nginx-proxy", "ng*", "ap*", "team/*"]
+
+OF_BOTH = [
+    *("repo:nginx", "repo:team/app", "repo:app", "repo:team/*", "repo:ng*", "repo:/.*app/", "repo:/nginx.*/"),
+    *("org:team", "org:alice,library", "org:/a.*/", "is:official", "is:deprecated", "is:public", "is:private"),
+    *("is:public,deprecated", "os:linux", "os:win*", "arch:arm64", "arch:amd64", "arch:arm64/v8", "arch:linux/arm64"),
+    *("pushed:2026-01-03", "pushed:>=2026-01-03", "pushed:<2026-01-03,>2026-01-01", "pushed:2026-01-02..2026-01-04"),
+    *("pushed:-27d", "pushed:<-27d", "pushed:!=2026-01-03", "created:>=2026-01-01"),
+]
+
+OF_FILES = [
+    *("path:/etc/passwd", "path:etc/passwd", "path:/etc/*", "path:/etc/", "path:/etc/p.*/", "path:/app/config.yml"),
+    *("file:passwd", "file:pas*", "file:sh", "file:/.*\\.pem/", "file:config.yml,cert.pem", "path:/nowhere/else"),
+    *(f"sha256:{sha256(content)}" for content in ("root", "root and me", "one", "shell")),
+]
+OF_FILES = [each for each in OF_FILES if not each.startswith("file:/.")]
+
+OF_LAYERS = [
+    f"layer:{LAYERS[0].digest}",
+    f"layer:{LAYERS[2].diff_id}",
+    f"layer:{short(LAYERS[1])}",
+    f"layer:{LAYERS[3].digest},{LAYERS[4].digest}",
+]
+
+OF_PACKAGES = [
+    *("package:openssl", "package:deb/openssl", "package:deb/openssl@1.1-1", "package:openssl@2.0-1"),
+    *("package:openssl<1.1-1", "package:openssl>=1.1-1", "package:deb/openssl>1.0-1,<2.0-1", "package:openssl!=2.0-1"),
+    *("package:lib*", "package:deb/lib*", "package:/deb/(curl|libssl)/", "package:curl,openssl=1.0-1"),
+    *("package:nothing<2.0-1", "package:deb/openssl<=1.1-1,curl"),
+]
+
+OF_IMAGES = [
+    *("tag:latest", "tag:v1,1.25", "tag:v*", "tag:/v[0-9]/", "is:latest", "label:team", "label:team=payments"),
+    *("label.team:payments", 'label:"team=two words"', "label:team=pay*", "label.stage:/.*s/", "label:st*"),
+    *("license:mit", "license:gpl*", "distro:debian", "distro:debian:12", "distro:debian:*", "user:root", "user:1*"),
+    *("port:80", "port:53/udp", "env:JAVA_HOME", "env:JAVA*", "size:>400", "size:100..600", "size:500,600", "size:<0"),
+    *("layers:2", "layers:>=2,<4", "layers:!=1", "base:nginx:latest", "base:team/app", "base:nginx", "base:debian:12"),
+    *(f"digest:{Content(0, ()).digest}", f"digest:{Content(1, ()).digest.removeprefix('sha256:')[:8]}"),
+    f"sha256:{Content(2, ()).digest.removeprefix('sha256:')}",
+    *OF_FILES,
+    *OF_LAYERS,
+    *OF_PACKAGES,
+]
+
+WORD = st.sampled_from(WORDS)
+
+
+def joined(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Texts of one to some of *leaves*, with groups, alternatives and negations."""
+    nested = st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            inner.map("-({})".format),
+            st.lists(inner, min_size=2, max_size=3).map(" ".join).map("({})".format),
+            st.lists(inner, min_size=2, max_size=3).map(" OR ".join).map("({})".format),
+        ),
+        max_leaves=4,
+    )
+    return st.lists(nested, min_size=1, max_size=3).map(" ".join)
+
+
+DELETED = st.sampled_from(["", "", "deleted:yes ", "deleted:include "])
+
+REPOSITORY_QUERIES = st.one_of(st.just(""), joined(st.one_of(WORD, st.sampled_from(OF_BOTH))))
+IMAGE_QUERIES = st.builds(
+    "{}{} {}".format,
+    DELETED,
+    st.sampled_from(["type:image", "type:image", "type:repository tag:latest", "type:repository -file:passwd"]),
+    joined(st.one_of(WORD, st.sampled_from(OF_BOTH), st.sampled_from(OF_IMAGES), st.sampled_from(OF_FILES))),
+)
