@@ -22,6 +22,7 @@ from auth.keys import PublicKeys, SigningKeys
 from auth.last_use import LastUse
 from auth.passwords import Passwords
 from auth.people import People
+from auth.sessions import Sessions
 from auth.set_up import SetUp
 from auth.sign_in import SignIn
 from auth.tokens import Tokens
@@ -96,6 +97,7 @@ class Hub:
     access: Access
     sign_in: SignIn
     set_up: SetUp
+    sessions: Sessions
 
 
 async def hub(settings: Settings, database: Database, repositories: Repositories) -> Hub:
@@ -119,6 +121,7 @@ async def hub(settings: Settings, database: Database, repositories: Repositories
         access=access,
         sign_in=SignIn(database, passwords, tokens, verifier, access),
         set_up=SetUp(database, fingerprints, passwords, namespace),
+        sessions=Sessions(database, fingerprints),
     )
 
 
@@ -192,7 +195,19 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
                 limits=Limits(manifest=settings.manifest_limit, ranges=settings.range_limit),
             ),
             browse=browse,
-            pages=Pages(people.set_up, origin.address, banner.first_push),
+            pages=Pages(
+                browse=browse,
+                repositories=repositories,
+                access=people.access,
+                set_up=people.set_up,
+                sign_in=people.sign_in,
+                sessions=people.sessions,
+                people=people.people,
+                tokens=people.tokens,
+                address=origin.address,
+                commands=banner.first_push,
+                default_namespace=settings.default_namespace,
+            ),
             origin=origin,
             health=Health(
                 {"database": database_answers, "store": store_answers, "signing_key": key_signs}, settings.heartbeat

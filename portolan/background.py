@@ -21,6 +21,7 @@ from pathlib import Path
 
 from auth.fingerprints import Fingerprints
 from auth.last_use import LastUse
+from auth.sessions import Sessions
 from auth.tokens import Tokens
 from catalog import garbage
 from catalog.expiry import expire_uploads
@@ -89,7 +90,8 @@ async def run(settings: Settings, tether: Tether | None = None) -> None:
 async def chores(settings: Settings, foundations: app.Foundations) -> list[Chore]:
     """List what is due, and how often."""
     database, store = foundations.database, foundations.store
-    tokens = Tokens(database, await Fingerprints.open(database), LastUse(database))
+    fingerprints = await Fingerprints.open(database)
+    tokens, sessions = Tokens(database, fingerprints, LastUse(database)), Sessions(database, fingerprints)
 
     async def uploads() -> None:
         expired = await expire_uploads(database, store, settings.upload_expiry)
@@ -105,6 +107,9 @@ async def chores(settings: Settings, foundations: app.Foundations) -> list[Chore
         pruned = await tokens.prune()
         if pruned:
             log.info("ended tokens removed", tokens=pruned)
+        ended = await sessions.prune()
+        if ended:
+            log.info("ended sessions removed", sessions=ended)
 
     async def weigh() -> None:
         """Have documents written anew whose place among the answers depends on how often they were pulled."""
@@ -115,7 +120,7 @@ async def chores(settings: Settings, foundations: app.Foundations) -> list[Chore
     return [
         Chore("expire uploads", min(_HOUR, settings.upload_expiry / 2), uploads),
         Chore("remove unreferenced blobs", _HOUR / 6, collect),
-        Chore("remove ended tokens", _DAY, prune),
+        Chore("remove ended tokens and sessions", _DAY, prune),
         Chore("weigh repositories by their pulls", _DAY, weigh),
     ]
 

@@ -117,7 +117,7 @@ class _Own:
             body = {"type": "about:blank", "title": phrase, "status": error.status_code, "detail": error.detail}
             return JSONResponse(body, error.status_code, error.headers, media_type="application/problem+json")
         told = "There is nothing at this address." if error.status_code == 404 else f"{error.detail}."
-        response = self._made.pages.message(request, error.status_code, phrase, told)
+        response = await self._made.pages.message(request, error.status_code, phrase, told)
         response.headers.update(error.headers or {})
         return response
 

@@ -3,6 +3,6 @@
 It asks the catalog and the hub the same questions as the APIs do, and knows no tables and no bytes.
 """
 
-from ui.before import Pages
+from ui.pages import Pages
 
 __all__ = ["Pages"]

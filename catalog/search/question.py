@@ -92,7 +92,7 @@ class Question:
         inferred = "image" if self.deleted else infer(nodes)
         if keep_type and not said and inferred != self.type:
             directives.append(Field("type", (Value(self.type),)))
-        return write(both((*nodes, *directives)))
+        return self._write(directives, nodes)
 
     def for_type(self, type: HitType) -> str:
         """Write the query for hits of another type; an order that those lack is left out."""
@@ -101,7 +101,7 @@ class Question:
             for directive in self.directives
             if directive.name != "type" and (directive.name != "sort" or directive.values[0].text in SORTS[type])
         ]
-        return write(both((*self.nodes, *kept, Field("type", (Value(type),)))))
+        return self._write((*kept, Field("type", (Value(type),))), self.nodes)
 
     def chips(self) -> list[Chip]:
         """Return the conditions that are no free words, each with the query without it."""
@@ -112,13 +112,20 @@ class Question:
         ]
         for directive in self.directives:
             if directive.name == "deleted":
-                rest = (*self.nodes, *(each for each in self.directives if each is not directive))
-                found.append(Chip(write(directive), write(both(rest))))
+                rest = (each for each in self.directives if each is not directive)
+                found.append(Chip(write(directive), self._write(rest, self.nodes)))
         return found
 
     def terms(self) -> list[Term]:
         """Return the free words that have to be there."""
         return [node for node in self.nodes if isinstance(node, Term)]
+
+    def _write(self, directives: Iterable[Field], nodes: Iterable[Node]) -> str:
+        """Write a query; the word that may still be typed stays at its end."""
+        nodes = tuple(nodes)
+        kept = (node for node in nodes if node is not self.completing)
+        last = (node for node in nodes if node is self.completing)
+        return write(both((*directives, *kept, *last)))
 
     def _refuse_strangers(self, text: str) -> None:
         """Refuse fields that the documents of this type lack, where nothing could ever be found."""
@@ -161,7 +168,7 @@ def _chosen(
 
 def _completing(text: str, nodes: list[Node]) -> Term | None:
     """Return the word that the text ends with: it may still be typed."""
-    for node in nodes:
-        if isinstance(node, Term) and node.stop == len(text) and node.form is Form.WHOLE and not node.quoted:
-            return node
+    last = nodes[-1] if nodes else None
+    if isinstance(last, Term) and last.stop == len(text.rstrip()) and last.form is Form.WHOLE and not last.quoted:
+        return last
     return None

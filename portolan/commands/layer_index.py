@@ -37,9 +37,7 @@ def index() -> None:
 
 
 @index.command()
-@click.option(
-    "--facts", is_flag=True, help="Read all layers anew first; without it, only those that nothing is known of."
-)
+@click.option("--facts", is_flag=True, help="Read all layers anew first, not only those that nothing is known of.")
 @click.option("--search", is_flag=True, help="Make the search index anew as well, which goes on to answer meanwhile.")
 @config_option
 def rebuild(facts: bool, search: bool) -> None:
@@ -81,11 +79,11 @@ async def _do(settings: Settings, show: Show, *, facts: bool, search: bool) -> N
     async with (
         app.foundations(settings) as foundations,
         background.catalog(settings, foundations, Figures()) as catalog,
+        asyncio.TaskGroup() as group,
     ):
-        async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(catalog.pool.keep())
-            await catalog.rebuilding.run(tell, facts=facts, search=search)
-            keeping.cancel()
+        keeping = group.create_task(catalog.pool.keep())
+        await catalog.rebuilding.run(tell, facts=facts, search=search)
+        keeping.cancel()
 
 
 async def _ask(settings: Settings, show: Show, *, facts: bool, search: bool) -> None:
@@ -102,7 +100,7 @@ async def _ask(settings: Settings, show: Show, *, facts: bool, search: bool) -> 
         except LayerIndexUnavailable as error:
             if begun or not error.nobody:
                 raise Failure(
-                    f"it was not rebuilt: {error.reason}; the next attempt goes on where this one stopped"
+                    f"it was not rebuilt ({error.reason}): the next time goes on where this stopped"
                 ) from error
             if time.monotonic() > deadline:
                 raise Failure(
