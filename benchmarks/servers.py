@@ -54,7 +54,7 @@ def portolan(directory: Path, web_workers: int) -> Iterator[tuple[Server, Portol
     command = Path(sys.executable).with_name("portolan")
     if not command.exists():
         raise SystemExit(f"{command} does not exist: run the benchmark with the Python that Portolan is installed for")
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)  # what it is to find may be there already
     address = _free_address()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTOLAN_")} | {
         "PORTOLAN_DATA": str(directory / "data"),

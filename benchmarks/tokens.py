@@ -36,6 +36,7 @@ class PortolanIssuer:
     def __init__(self, address: str, user: str, password: str) -> None:
         self.realm = f"http://{address}/token"
         self._keys = f"http://{address}/.well-known/jwks.json"
+        self._tokens = f"http://{address}/api/v1/tokens"
         self._credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def issue(self, repository: str, actions: str) -> str:
@@ -50,6 +51,14 @@ class PortolanIssuer:
         }
         if granted != set(actions.split(",")):
             raise SystemExit(f"Portolan granted {sorted(granted)} on {repository}; the benchmark needs {actions}")
+        return token
+
+    def personal(self) -> str:
+        """A personal token, for the JSON API."""
+        headers = {"Authorization": f"Basic {self._credentials}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self._tokens, json.dumps({"name": "benchmark"}).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            token: str = json.load(answer)["token"]
         return token
 
     def keys(self) -> bytes:

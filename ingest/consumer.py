@@ -31,7 +31,7 @@ from database.events import Event
 _log = logging.getLogger(__name__)
 
 #: The name of the cursor.
-SEARCH = "search"
+SEARCH = cursors.SEARCH
 #: Seconds between two looks. The events are written by other processes, SQLite tells nobody of them, and a look costs
 #: 15 µs there: twenty a second are less than any way of being told, and the first of what a push costs is no more than
 #: this.

@@ -239,7 +239,8 @@ class Documents:
             pushed=stored.pushed,
             created=config.created,
             pulls=pulls,
-            layers=[] if image is None else _digests(image.layers),
+            # What a manifest merely names shows nothing of who has it: layers are looked up by these digests.
+            layers=[] if image is None else _digests(layer for layer in image.layers if stored.has(layer)),
             diff_ids=diff_ids,
             chains=[] if contents is None else [chain_id.text for chain_id in contents.chain_ids],
             packages=_named(packages),

@@ -18,7 +18,7 @@ from catalog.images.objects import BlobFacts
 from catalog.metadata import documented, images
 from catalog.metadata.repositories import Repository
 from database.protocol import Reader
-from ingest.errors import BlobMissing, ConfigUnreadable, DiffIdMismatch
+from ingest.errors import BlobMissing, ConfigUnreadable
 from ingest.facts import Facts
 
 #: Bytes of a config above which it is read in a thread.
@@ -97,22 +97,6 @@ async def config_of(store: BlobStore, stored: StoredManifest) -> ImageConfig:
             raise ConfigUnreadable(f"it has {blob.size} bytes, and at most {MOST_BYTES} are read")
         content = b"".join([piece async for piece in blob.pieces(0, blob.size)])
     return await asyncio.to_thread(read_config, content) if len(content) > _LARGE else read_config(content)
-
-
-def check_diff_ids(stored: StoredManifest, config: ImageConfig, computed: list[Digest]) -> None:
-    """Hold what the config claims of the layers against what they are.
-
-    Raises:
-        ConfigUnreadable: it speaks of fewer or more layers than there are.
-        DiffIdMismatch: it is wrong of one.
-    """
-    assert stored.image is not None
-    layers = stored.image.layers
-    if len(config.diff_ids) != len(layers):
-        raise ConfigUnreadable(f"it has {len(config.diff_ids)} diff_ids, and the manifest {len(layers)} layers")
-    for index, (claimed, diff_id) in enumerate(zip(config.diff_ids, computed, strict=True)):
-        if claimed != diff_id.text:
-            raise DiffIdMismatch(index, layers[index].digest, claimed, diff_id)
 
 
 async def known_contents(facts: Facts, stored: StoredManifest, config: ImageConfig) -> Contents | None:

@@ -26,9 +26,10 @@ from catalog.images.config import ImageConfig
 from catalog.images.facts import ChainFacts, LayerFacts
 from catalog.images.manifests import Reference
 from catalog.images.objects import BlobFacts, decode
+from ingest.claims import check_diff_ids, kept_elsewhere, not_read
 from ingest.errors import BlobMissing, IngestError, LayerUnread, LayerUnreadable, NotStarted, StackUnreadable
 from ingest.facts import Facts
-from ingest.images import EMPTY, Contents, StoredManifest, check_diff_ids
+from ingest.images import EMPTY, Contents, StoredManifest
 from ingest.indexing import by_cataloger, chain_records
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
@@ -98,7 +99,7 @@ class Layers:
                 raise found
             blobs.append(found)
         diff_ids = [Digest.parse(blob.diff_id) for blob in blobs]
-        check_diff_ids(stored, config, diff_ids)
+        check_diff_ids(layers, config.diff_ids, diff_ids)
         chains = chain_ids(diff_ids)
         chain = await self._facts.chain(chains[-1])
         if chain is None:
@@ -224,13 +225,11 @@ def _of_no_kind(stored: StoredManifest) -> LayerUnread | None:
     """Tell which layer is none that is read, and why."""
     assert stored.image is not None
     for index, layer in enumerate(stored.image.layers):
-        kind = layer.media_type
-        if not layer.is_layer:
-            return LayerUnread(index, layer.digest, f"{kind} is no layer of a file system", final=True)
-        if kind.endswith("+encrypted"):
-            return LayerUnread(index, layer.digest, "it is encrypted", final=True)
+        reason = not_read(layer)
+        if reason:
+            return LayerUnread(index, layer.digest, reason, final=True)
         if not stored.has(layer):
-            if ".foreign." in kind or ".nondistributable." in kind:
+            if kept_elsewhere(layer):
                 return LayerUnread(index, layer.digest, "it is kept elsewhere", final=True)
             return LayerUnread(index, layer.digest, "it is not in the repository")
     return None

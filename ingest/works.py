@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import socket
-import stat
 from collections.abc import Iterator, Mapping, Sequence
-from os import fstat
 
 import msgspec
 
@@ -31,7 +28,10 @@ def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descripto
     """Read a layer within *parameters* (those of `ReadLimits`): a `ReadBlob`, and the object of its facts."""
     assert descriptor is not None
     limits = msgspec.convert(parameters, ReadLimits)
-    layer = read_layer(_opened(descriptor), limits, CATALOGERS, PROGRAMS)
+    # A file, or a socket that its pieces come through; whoever gave the descriptor closes it, and nobody else may: its
+    # number is soon that of another one.
+    source = io.FileIO(descriptor, "r", closefd=False)
+    layer = read_layer(source, limits, CATALOGERS, PROGRAMS)
     facts = layer.facts
     return [msgspec.msgpack.encode(ReadBlob(facts.diff_id, layer.size, facts.size)), encode(facts)]
 
@@ -47,13 +47,6 @@ def squash_stack(
             parts[position].clear()
 
     return [encode(squash(layers()))]
-
-
-def _opened(descriptor: int) -> io.RawIOBase:
-    """Open what a blob is read from: a file, or a socket that its pieces come through."""
-    if stat.S_ISSOCK(fstat(descriptor).st_mode):
-        return socket.SocketIO(socket.socket(fileno=descriptor), "r")
-    return io.FileIO(descriptor, "r", closefd=False)
 
 
 WORKS: dict[str, Work] = {"read": read, "squash": squash_stack}

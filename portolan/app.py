@@ -187,6 +187,7 @@ async def services(settings: Settings, *, shares_figures: bool = False) -> Async
                 verifier=people.verifier,
                 access=people.access,
                 sign_in=people.sign_in,
+                search=browse.repositories_with,
                 realm=origin.realm,
                 service=settings.audience,
                 default_namespace=settings.default_namespace,

@@ -99,6 +99,7 @@ _COMMANDS = "portolan.commands"
         "layer": (f"{_COMMANDS}.finding:layer", "List the images that contain a layer."),
         "package": (f"{_COMMANDS}.finding:package", "List a package's versions, and the images that hold it."),
         "diff": (f"{_COMMANDS}.finding:diff", "Compare two images."),
+        "analyze": (f"{_COMMANDS}.analyzing:analyze", "List the packages of any image, without a server."),
         "repository": (f"{_COMMANDS}.repositories:repository", "List, show, change and delete repositories."),
         "token": (f"{_COMMANDS}.tokens:token", "Create, list and revoke personal tokens."),
         "index": (f"{_COMMANDS}.layer_index:index", "Make again what is derived from images."),

@@ -115,6 +115,15 @@ def _json(answer: httpx.Response) -> Any:
         raise Failure(f"{answer.url} answered with something else than JSON: is it Portolan?") from None
 
 
+def _where(told: dict[str, Any]) -> str:
+    """Show the place in a query that cannot be read, and what was probably meant; nothing for other refusals."""
+    query, start, stop = told.get("query"), told.get("start"), told.get("stop")
+    if not (isinstance(query, str) and isinstance(start, int) and isinstance(stop, int)):
+        return ""
+    meant = f" Did you mean {told['suggestion']}?" if told.get("suggestion") else ""
+    return f"{meant}\n{query}\n{' ' * start}{'^' * max(stop - start, 1)}"
+
+
 def _refusal(answer: httpx.Response) -> str:
     """Return what the server said, in its own words where it has some."""
     try:
@@ -129,5 +138,5 @@ def _refusal(answer: httpx.Response) -> str:
             return str(errors[0].get("message"))
         said = told.get("detail") or told.get("title")
         if said:
-            return str(said)
+            return f"{said}{_where(told)}"
     return f"{answer.status_code} {answer.reason_phrase}"

@@ -55,7 +55,7 @@ class Named:
 
 
 class ImagePages:
-    """`/i/DIGEST` and what is below it; ``?platform=`` chooses from an index, ``?ref=`` keeps the name it was found by."""
+    """`/i/DIGEST` and below: ``?platform=`` chooses from an index, ``?ref=`` keeps the name it was found by."""
 
     def __init__(self, rendering: Rendering, browse: Browse, default_namespace: str) -> None:
         self._rendering = rendering

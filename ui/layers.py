@@ -41,8 +41,8 @@ def strata(layers: Sequence[LayerRow], base_layers: int) -> list[Stratum]:
     scale = 100 / sum(raw)
     drawn: list[Stratum] = []
     left = 0.0
-    for layer, width in zip(layers, raw, strict=True):
-        width *= scale
+    for layer, unscaled in zip(layers, raw, strict=True):
+        width = unscaled * scale
         drawn.append(Stratum(layer.index, f"{left:.3f}%", f"{width:.3f}%", layer.index % 2, layer.index < base_layers))
         left += width
     return drawn

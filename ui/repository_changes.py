@@ -1,7 +1,8 @@
-"""What owners do with a repository on its pages: each changes as little as it says, and asks first where it destroys."""
+"""What owners do with a repository on its pages. What destroys asks first."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Protocol
 
 from starlette.responses import RedirectResponse, Response
@@ -130,10 +131,8 @@ class RepositoryChanges:
         """`POST /r/NAME/-/untag`: the tag goes, what it points to stays."""
         name = await self._may(visit, "delete", "only who may delete takes a tag away")
         tag = Tag.parse(visit.form.get("tag", ""))
-        try:
+        with suppress(TagUnknown):  # sent twice, or somebody else was quicker: it is gone, as was asked
             await self._repositories.untag(name, tag, visit.caller.person_id)
-        except TagUnknown:  # sent twice, or somebody else was quicker: it is gone, as was asked
-            pass
         return self._back(name)
 
     async def _may(self, visit: Visit, action: str, told: str) -> RepositoryName:

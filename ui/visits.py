@@ -1,6 +1,6 @@
 """Visits: who asks for a page, by the cookie of their browser, and the forms that they send back.
 
-    __Host-portolan          the session's secret (`portolan` where nothing is encrypted: browsers refuse the prefix there)
+    __Host-portolan          the session's secret (`portolan` where nothing is encrypted: the prefix is refused there)
     __Host-portolan-form     before anybody signed in: a random text that the form of signing in is tied to
 
 Both are out of reach of scripts, and not sent along with forms of other sites. Each form carries a token that only

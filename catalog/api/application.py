@@ -46,11 +46,12 @@ def api_application(made: ApiServices, version: str) -> ASGIApp:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _refused)
     _describe(api)
-    return _HeadAsGet(api)
+    return _Door(api)
 
 
-class _HeadAsGet:
-    """A HEAD is answered as a GET; the server leaves out the body."""
+class _Door:
+    """A HEAD is answered as a GET; the server leaves out the body. The character NUL comes no further: PostgreSQL takes
+    it in no text."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
@@ -58,6 +59,10 @@ class _HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
+        if scope["type"] == "http" and (b"%00" in scope["query_string"] or "\0" in scope["path"]):
+            refusal = problem(400, "The address holds the character NUL, which nothing here has.")
+            await refusal(scope, receive, send)
+            return
         await self._inner(scope, receive, send)
 
 

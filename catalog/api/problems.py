@@ -53,7 +53,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
     """Build the answer: *detail* is a sentence for a person, *members* are facts for a program."""
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/problem+json")
+    kept = {"cache-control": "no-store", **(headers or {})}
+    return Response(msgspec.json.encode(body), status, kept, media_type="application/problem+json")
 
 
 #: Everything that a caller can cause, but for what a handler refuses by itself.
@@ -94,32 +95,37 @@ def answer(error: Exception) -> Response:
         case PathUnknown():
             return problem(404, "The image has no such directory.")
         case ImageUnread() if error.problem:
-            return problem(409, f"The image could not be read: {error.problem}.", problem=error.problem)
+            return problem(409, _sentence(f"The image could not be read: {error.problem}"), problem=error.problem)
         case ImageUnread():
             return problem(503, "The image is being read.", {"retry-after": "1"})
         case QueryError():
             return problem(
                 400,
-                f"{error.message}",
+                _sentence(error.message),
                 query=error.text,
                 start=error.start,
                 stop=error.stop,
                 suggestion=error.suggestion,
             )
         case TooBroad():
-            return problem(400, f"{error}")
+            return problem(400, _sentence(f"{error}"))
         case OutOfWindow():
             return problem(400, f"Only the first {error.window} hits can be paged to: narrow the query.")
         case InvalidName():
-            return problem(400, f"{error}.")
+            return problem(400, _sentence(f"{error}"))
         case SearchUnavailable() | LayerIndexUnavailable():
-            return problem(503, f"{error.reason}.", {"retry-after": str(error.retry_after)})
+            return problem(503, _sentence(error.reason), {"retry-after": str(error.retry_after)})
         case DatabaseFull():
             return problem(507, f"No room is left for the database, {error.what}.")
         case DatabaseUnavailable():
             return problem(503, "The database does not answer.", {"retry-after": "1"})
         case _:
             raise error
+
+
+def _sentence(text: str) -> str:
+    """Errors of the packages below end without a full stop, but for some."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def invalid(errors: Sequence[Any]) -> Response:

@@ -189,7 +189,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class TagMove:
-    """*digest* is empty where the tag was removed; *by* is who did it."""
+    """*digest* is empty where the tag was removed; *by* is who did it, empty for callers who may not push there."""
 
     tag: str
     digest: str

@@ -18,12 +18,14 @@ from catalog.images.config import ImageConfig, read_config
 from catalog.images.facts import ChainFacts
 from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts
-from catalog.metadata import images
+from catalog.metadata import cursors, images
 from catalog.metadata.images import Holding
-from database import Database
+from database import Database, events
 
 #: Bytes of a config that are read, at most: the registry takes larger blobs, as nobody's config is.
 MOST_CONFIG = 4 * 1024 * 1024
+#: Repositories that hold one manifest of which more is told than that.
+_MOST_HOLDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ class Finder:
             ImageUnknown: no repository that *caller* may read holds it.
         """
         holdings = await images.holding(self._database, await self._access.visible(caller), digest)
-        for holding in holdings:
+        known = holdings[:_MOST_HOLDINGS]
+        for holding in known:
             content = await images.content(self._database, holding.repository_id, digest)
             if content is not None:
-                return FoundManifest(digest, content, holdings, read_manifest(content, holding.media_type))
+                return FoundManifest(digest, content, known, read_manifest(content, holding.media_type))
         raise ImageUnknown(digest)
 
     async def image(
@@ -149,7 +152,8 @@ class Finder:
             ImageUnread: they were not read, or could not be.
         """
         if read.chain is None:
-            raise ImageUnread(found.digest, read.state.problem)
+            problem = "it is no image" if read.state.name == "read" else read.state.problem
+            raise ImageUnread(found.digest, problem)
         return read.chain
 
     async def _verified(self, found: FoundManifest, layers: Sequence[Reference]) -> list[BlobFacts | None]:
@@ -159,11 +163,13 @@ class Finder:
             linked |= await images.linked(self._database, holding.repository_id, digests)
             if linked.issuperset(digests):
                 break
-        known = await self._kept.blobs([layer.digest for layer in layers])
-        return [blob if digest in linked else None for digest, blob in zip(digests, known, strict=True)]
+        known = await self._kept.blobs([layer.digest for layer in layers if layer.digest.text in linked])
+        verified = iter(known)
+        return [next(verified) if digest in linked else None for digest in digests]
 
     async def _unread(self, found: FoundManifest) -> State:
-        """Tell why facts are missing: there is a job, which waits or has failed; or they are being made anew.
+        """Tell why facts are missing: there is a job, which waits or has failed, or there will be one; or they are
+        being made anew.
 
         Raises:
             LayerIndexUnavailable: there is no job: what was known has been lost.
@@ -172,4 +178,7 @@ class Finder:
             job = await images.job(self._database, holding.repository_id, found.digest.text)
             if job is not None:
                 return state_of(job)
+        read = await cursors.read(self._database, cursors.SEARCH)
+        if await events.count_after(self._database, read.position):
+            return State("waiting")
         raise LayerIndexUnavailable("what is known of the image's layers is being made anew")

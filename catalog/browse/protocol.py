@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from auth.callers import Caller
 from cas import Digest, RepositoryName
 from catalog.browse.answers import (
     DiffAnswer,
@@ -21,6 +20,9 @@ from catalog.browse.answers import (
     TagHistoryAnswer,
     TagsAnswer,
 )
+
+if TYPE_CHECKING:  # the form of answers is used where nobody signs in, and signing in is slow to import
+    from auth.callers import Caller
 
 
 class Browse(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from auth import people
 from auth.access import Access
 from auth.callers import Caller
 from cas import Digest, Reference, RepositoryName, parse_reference
@@ -63,8 +64,9 @@ class RepositoryAnswers:
         found = await self._readable(caller, name)
         rows = await images.moves(self._database, found.id, tag or "", before or _LAST, most + 1)
         page = rows[:most]
+        names = await self._names(caller, name, {row.subject for row in page})
         return TagHistoryAnswer(
-            moves=[TagMove(row.tag, row.digest or "", row.at, row.subject) for row in page],
+            moves=[TagMove(row.tag, row.digest or "", row.at, names.get(row.subject, "")) for row in page],
             next=page[-1].sequence if len(rows) > most else None,
         )
 
@@ -73,6 +75,14 @@ class RepositoryAnswers:
         parsed: Reference = parse_reference(reference)
         await self._readable(caller, name)
         return Digest.parse((await manifests.stat(self._database, name, parsed)).digest)
+
+    async def _names(self, caller: Caller, name: RepositoryName, subjects: set[str]) -> dict[str, str]:
+        """Return the names of people by their ids, for those who may push there: who works on an image is nobody
+        else's business."""
+        if "push" not in await self._access.actions(caller, name):
+            return {}
+        found = [await people.by_id(self._database, subject) for subject in sorted(subjects - {""})]
+        return {person.id: person.name for person in found if person is not None}
 
     async def _readable(self, caller: Caller, name: RepositoryName) -> Repository:
         if "pull" not in await self._access.actions(caller, name):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from auth.access import Access
 from auth.callers import Caller
 from cas import Digest, RepositoryName
@@ -32,8 +34,12 @@ from catalog.content import Content
 from catalog.errors import ImageUnknown
 from catalog.images.manifests import ImageManifest
 from catalog.search.engine import SearchEngine
+from catalog.search.language import Term, both, write
 from catalog.search.service import SearchService
 from database import Database
+
+#: A word that is one in the query language too; any other means the same in quotes, but for that it is not completed.
+_PLAIN = re.compile(r"(?!(?:AND|OR|NOT)\Z)\w[\w./-]*")
 
 
 class BrowseService:
@@ -68,6 +74,11 @@ class BrowseService:
         facets: bool = True,
     ) -> SearchAnswer:
         return await self._search.search(caller, text, type=type, sort=sort, page=page, size=size, facets=facets)
+
+    async def repositories_with(self, caller: Caller, words: str, page: int = 1, size: int = 25) -> SearchAnswer:
+        """Find repositories by *words*, whatever these would mean as a query: `docker search` knows no language."""
+        query = write(both(Term(word, quoted=not _PLAIN.fullmatch(word)) for word in words.split()))
+        return await self._search.search(caller, query, type="repository", page=page, size=size, facets=False)
 
     async def suggest(self, caller: Caller, text: str, most: int = 8) -> list[Suggestion]:
         return await self._search.suggest(caller, text, most)

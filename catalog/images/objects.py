@@ -74,7 +74,7 @@ def digest_of(name: DerivedName) -> Digest:
 
 def encode(value: LayerFacts | ChainFacts | BlobFacts) -> bytes:
     """Write an object."""
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     if not isinstance(value, LayerFacts) or len(value.entries) <= _ENTRIES_AT_ONCE:
         return compressor.compress(msgspec.msgpack.encode(value))
     # Readers of layers have little memory: it is never written out whole. That takes a look at its size first, which a
@@ -94,6 +94,8 @@ def decode(content: bytes, kind: type[T]) -> T:
         ValueError: it is damaged, or of another form.
     """
     try:
+        if zstandard.frame_content_size(content) > _MOST:
+            raise ValueError(f"not {kind.__name__}: too large")
         raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=_MOST)
         return msgspec.msgpack.decode(raw, type=kind)
     except (zstandard.ZstdError, msgspec.DecodeError) as error:

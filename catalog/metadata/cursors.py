@@ -31,6 +31,10 @@ _MOVE = Query(
 )
 
 
+#: The reader that makes jobs of events.
+SEARCH = "search"
+
+
 class Cursor(NamedTuple):
     """Everything up to *position* was read; *version* is what the last of it got: see `tables.cursors`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, bindparam, func, or_, select
+from sqlalchemy import BigInteger, Integer, Text, bindparam, func, or_, select
 
 from auth.access import Visible
 from cas import Digest, RepositoryName, Role
@@ -105,7 +105,7 @@ _MOVES = Query(
     .where(
         tag_history.c.repository_id == bindparam("repository"),
         or_(bindparam("tag", type_=Text) == "", tag_history.c.name == bindparam("tag", type_=Text)),
-        tag_history.c.sequence < bindparam("before", type_=Integer),
+        tag_history.c.sequence < bindparam("before", type_=BigInteger),
     )
     .order_by(tag_history.c.sequence.desc())
     .limit(bindparam("most", type_=Integer))

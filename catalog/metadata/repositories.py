@@ -59,11 +59,6 @@ _LINKED = Query(select(links.c.digest).where(links.c.repository_id == bindparam(
 _PULLS = Query(select(func.coalesce(func.sum(pulls.c.pulls), 0)).where(pulls.c.repository_id == bindparam("row")))
 
 
-#: Characters of what is searched for, and of the descriptions that are searched: `LIKE` costs their product.
-LONGEST_SEARCH = 100
-SEARCHED_DESCRIPTION = 500
-
-
 class Repository(NamedTuple):
     """A repository's row; *created* is in seconds since 1970."""
 
@@ -72,13 +67,6 @@ class Repository(NamedTuple):
     public: bool
     description: str
     created: int
-
-
-class Found(NamedTuple):
-    """One page of a list of repositories, and how many there are in all."""
-
-    total: int
-    page: list[Repository]
 
 
 async def find(reader: Reader, name: RepositoryName) -> Repository:
@@ -212,24 +200,6 @@ _LONG_AFTER, _SHORT_AFTER = (
     )
     for condition in (~_SHORT, _SHORT)
 )
-_DESCRIBED = func.lower(func.substr(repositories.c.description, 1, SEARCHED_DESCRIPTION))
-_MATCHES: Any = and_(
-    _visible_condition(),
-    or_(
-        func.lower(repositories.c.name).like(bindparam("pattern", type_=Text), escape="\\"),
-        _DESCRIBED.like(bindparam("pattern", type_=Text), escape="\\"),
-    ),
-)
-_IN_ORDER = (func.length(repositories.c.name), repositories.c.name)
-_COUNT = Query(select(func.count()).select_from(repositories).where(_MATCHES))
-_SEARCH = Query(
-    select(repositories)
-    .where(_MATCHES)
-    .order_by(*_IN_ORDER)
-    .limit(bindparam("most", type_=Integer))
-    .offset(bindparam("skipped", type_=Integer))
-)
-_SEARCH_NAMES = Query(select(repositories.c.name, repositories.c.public).where(_MATCHES).order_by(*_IN_ORDER))
 
 
 async def names_after(reader: Reader, visible: Visible, default_namespace: str, last: str, most: int) -> list[str]:
@@ -257,26 +227,6 @@ async def _admitted_after(
             break
         last = names[-1][0].text
     return found
-
-
-async def search(reader: Reader, visible: Visible, text: str, offset: int, most: int) -> Found:
-    """Find what *visible* admits with *text* in its name or the beginning of its description, the shortest names first.
-
-    *text* has at most `LONGEST_SEARCH` characters.
-    """
-    escaped = text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    values = {"pattern": f"%{escaped}%", **_visible(visible)}
-    if visible.limits is None:
-        counted = await reader.one(_COUNT, **values)
-        rows = await reader.all(_SEARCH, most=most, skipped=offset, **values)
-        return Found(int(counted[0]) if counted is not None else 0, [_repository(row) for row in rows])
-    # What narrows a token further is not in the statement.
-    names = [
-        RepositoryName(name)
-        for name, public in await reader.all(_SEARCH_NAMES, **values)
-        if visible.admits(RepositoryName(name), bool(public))
-    ]
-    return Found(len(names), [await find(reader, name) for name in names[offset : offset + most]])
 
 
 def _repository(row: tuple[Any, ...]) -> Repository:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from auth.access import Access
+from auth.callers import Caller
 from auth.grants import Grant
 from auth.sign_in import SignIn
 from auth.verifier import Verifier
 from cas import RepositoryName
+from catalog.browse.answers import SearchAnswer
 from catalog.content import Content
 from catalog.metadata.pulls import PullCounter
 from catalog.registry.messages import Request, Scope
@@ -27,6 +30,18 @@ class Limits:
     referrers: int = 1000
 
 
+class RepositorySearch(Protocol):
+    """Finds repositories by words, for those who ask in the first protocol."""
+
+    async def __call__(self, caller: Caller, words: str, page: int, size: int) -> SearchAnswer:
+        """Find what *caller* may read; *words* are no query language.
+
+        Raises:
+            SearchUnavailable: to be tried again.
+            OutOfWindow: the page is beyond the last that can be shown.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
     """The services that the registry's handlers call, and what the settings say of them.
@@ -40,6 +55,7 @@ class Registry:
     verifier: Verifier
     access: Access
     sign_in: SignIn
+    search: RepositorySearch
     realm: Callable[[Scope], str]
     service: str = "portolan"
     default_namespace: str = "library"

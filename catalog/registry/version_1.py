@@ -12,13 +12,16 @@ import msgspec
 
 from auth.callers import Caller
 from auth.errors import BadCredentials, InvalidToken, Throttled
-from catalog import metadata
+from catalog.browse.answers import RepositoryHit
 from catalog.registry.call import Registry
 from catalog.registry.errors import RegistryError, answer
 from catalog.registry.messages import Headers, Request, Response
+from catalog.search.errors import OutOfWindow, SearchUnavailable, TooBroad
 
 _MOST = 100
 _DEFAULT = 25
+#: Characters of what is searched for.
+_LONGEST = 100
 
 
 async def respond(registry: Registry, request: Request) -> Response:
@@ -34,9 +37,8 @@ async def respond(registry: Registry, request: Request) -> Response:
 
 async def _search(registry: Registry, request: Request) -> Response:
     text = request.parameter("q") or ""
-    if len(text) > metadata.repositories.LONGEST_SEARCH:
-        most = metadata.repositories.LONGEST_SEARCH
-        raise RegistryError(400, "UNSUPPORTED", f"q must have at most {most} characters")
+    if len(text) > _LONGEST:
+        raise RegistryError(400, "UNSUPPORTED", f"q must have at most {_LONGEST} characters")
     size = min(max(_number(request, "n", _DEFAULT), 1), _MOST)
     page = max(_number(request, "page", 1), 1)
     try:
@@ -46,30 +48,46 @@ async def _search(registry: Registry, request: Request) -> Response:
     except Throttled as error:
         retry: Headers = [(b"retry-after", b"%d" % error.retry_after)]
         return answer(429, "TOOMANYREQUESTS", "too many attempts with wrong credentials", None, retry)
-    visible = await registry.access.visible(caller)
-    found = await metadata.repositories.search(registry.database, visible, text, (page - 1) * size, size)
-    if caller.anonymous and not found.total:
+    try:
+        total, hits = await _found(registry, caller, text, page, size)
+    except TooBroad as error:
+        return answer(400, "UNSUPPORTED", str(error))
+    except SearchUnavailable as error:
+        retry = [(b"retry-after", b"%d" % error.retry_after)]
+        return answer(503, "UNAVAILABLE", error.reason, None, retry)
+    if caller.anonymous and not total:
         challenge: Headers = [(b"www-authenticate", b'Basic realm="portolan"')]
         return answer(401, "UNAUTHORIZED", "nothing that everybody may see matches: sign in", None, challenge)
     return _json(
         {
             "query": text,
-            "num_results": found.total,
-            "num_pages": -(-found.total // size),
+            "num_results": total,
+            "num_pages": -(-total // size),
             "page": page,
             "page_size": size,
             "results": [
                 {
-                    "name": repository.name.short(registry.default_namespace),
-                    "description": repository.description,
+                    "name": hit.name,
+                    "description": hit.description,
                     "star_count": 0,
-                    "is_official": repository.name.namespace == registry.default_namespace,
+                    "is_official": hit.official,
                     "is_automated": False,
                 }
-                for repository in found.page
+                for hit in hits
             ],
         }
     )
+
+
+async def _found(
+    registry: Registry, caller: Caller, words: str, page: int, size: int
+) -> tuple[int, list[RepositoryHit]]:
+    """Return how many repositories there are, and one page of them: an empty one beyond what can be paged to."""
+    try:
+        found = await registry.search(caller, words, page, size)
+    except OutOfWindow:
+        return (await registry.search(caller, words, 1, 1)).total, []
+    return found.total, [hit for hit in found.hits if isinstance(hit, RepositoryHit)]
 
 
 async def _caller(registry: Registry, request: Request) -> Caller:

@@ -79,11 +79,6 @@ class Question:
         """The query, formatted."""
         return self.with_nodes(self.nodes, keep_type=False)
 
-    @property
-    def of_images(self) -> bool:
-        """Whether a condition is known of images alone."""
-        return infer(self.nodes) == "image"
-
     def with_nodes(self, nodes: Iterable[Node], *, keep_type: bool = True) -> str:
         """Write the query with other conditions; with *keep_type* it finds hits of the same type still."""
         nodes = tuple(nodes)
@@ -131,8 +126,8 @@ class Question:
         """Refuse fields that the documents of this type lack, where nothing could ever be found."""
         for node in self.nodes:
             for field in fields_of(node):
-                if "image" not in FIELDS[field.name].types and (self.type != "repository" or self.of_images):
-                    message = f"{field.name}: is known of repositories, and cannot be asked for with this."
+                if "image" not in FIELDS[field.name].types and self.type != "repository":
+                    message = f"{field.name}: is known of repositories alone: ask for type:repository."
                     raise QueryError(text, field.start, field.stop, message)
 
 

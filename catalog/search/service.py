@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from typing import Any
 
 from auth.access import Access
 from auth.callers import Caller
@@ -37,7 +36,7 @@ from catalog.search.files import Files
 from catalog.search.highlighting import Marker
 from catalog.search.hits import image_hit, repository_hit
 from catalog.search.language import Field, Form, Node
-from catalog.search.question import Question
+from catalog.search.question import Question, infer
 from catalog.search.suggestions import suggestions
 from catalog.search.versions import newest_first
 from catalog.search.view import View, offset_of
@@ -266,7 +265,8 @@ class _Narrowing:
         self._view = view
         self._question = question
         self._conditions = conditions
-        self._made: dict[tuple[Condition, ...], Condition] = {}
+        self._made: dict[tuple[tuple[Node, Condition], ...], Condition] = {}
+        self._joined: dict[tuple[Condition, ...], Condition] = {}
         self.asked = compiler.asked
 
     @classmethod
@@ -277,18 +277,25 @@ class _Narrowing:
     async def without(self, name: str) -> Condition:
         """Return the condition of hits for which all nodes hold but those of the field *name*."""
         kept = tuple(
-            condition
+            (node, condition)
             for node, condition in self._conditions
             if not (name and isinstance(node, Field) and node.name == name)
         )
         if kept not in self._made:
-            if self._question.type == "image":
-                self._made[kept] = self._view.images(*kept)
-            elif self._question.of_images or self._question.deleted:
-                self._made[kept] = await self._view.repositories_of(*kept)
-            else:
-                self._made[kept] = self._view.repositories(*kept)
+            self._made[kept] = await self._narrowed(kept)
         return self._made[kept]
+
+    async def _narrowed(self, kept: tuple[tuple[Node, Condition], ...]) -> Condition:
+        if self._question.type == "image":
+            return self._view.images(*(condition for _, condition in kept))
+        # What only images are, one image of the repository has to be, all of it.
+        of_images = tuple(condition for node, condition in kept if infer((node,)) == "image")
+        of_repositories = [condition for node, condition in kept if infer((node,)) != "image"]
+        if of_images:
+            if of_images not in self._joined:
+                self._joined[of_images] = await self._view.repositories_of(*of_images)
+            of_repositories.append(self._joined[of_images])
+        return self._view.repositories(*of_repositories)
 
 
 def _exact(question: Question) -> Condition | None:

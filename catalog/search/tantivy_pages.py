@@ -63,7 +63,7 @@ class Pages:
     def by_number(self, query: Query, field: str, descending: bool, start: int, stop: int) -> Page:
         """Return the documents from *start* to *stop* by *field*; those without it come last, whatever the order."""
         order = Order.Desc if descending else Order.Asc
-        found = self._searcher.search(query, limit=max(stop, 1), order_by_field=field, order=order)
+        found = self._searcher.search(query, limit=stop + 1, order_by_field=field, order=order)
         ranked = found.hits
         count = total(found)
         hits: list[Ranked] = []

@@ -47,7 +47,7 @@ class View:
         return every("repository", self.readable, *conditions)
 
     async def repositories_of(self, *conditions: Condition) -> Condition:
-        """Return the condition of repositories with an image that *conditions* hold for.
+        """Return the condition of being a repository with an image that *conditions* hold for.
 
         Raises:
             TooBroad: there are too many of them.
@@ -57,7 +57,7 @@ class View:
         (ids,) = (await self.engine.search(request)).facets
         if len(ids) > MOST_JOINED:
             raise TooBroad("type:repository", f"more than {MOST_JOINED:,} repositories have such images")
-        return self.repositories(terms("repository_id", (each.value for each in ids)))
+        return terms("repository_id", (each.value for each in ids))
 
 
 def every(kind: str, *conditions: Condition) -> Condition:

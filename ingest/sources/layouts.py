@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import tarfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -24,6 +25,14 @@ _FULL_NAME = "io.containerd.image.name"
 _OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+
+
+class _Saved(msgspec.Struct):
+    """An image in an archive's manifest.json (Docker image specification 1.2, "Combined Image JSON")."""
+
+    config: str = msgspec.field(name="Config")
+    layers: list[str] | None = msgspec.field(name="Layers", default=None)
+    names: list[str] | None = msgspec.field(name="RepoTags", default=None)
 
 
 class Files(Protocol):
@@ -50,6 +59,8 @@ class DirectoryFiles:
 
     def open(self, name: str) -> FileStream:
         try:
+            if not (self._root / name).is_file():  # a pipe would keep us waiting
+                raise FileNotFoundError(errno.ENOENT, "no such file")
             file = (self._root / name).open("rb")
             return FileStream(file, 0, os.fstat(file.fileno()).st_size, whole=True)
         except OSError as error:
@@ -69,7 +80,7 @@ class ArchiveFiles:
             self._members = {_plain(member.name): member for member in self._archive.getmembers()}
         except OSError as error:
             raise SourceUnreadable(str(path), f"cannot be read: {error.strerror}") from error
-        except tarfile.TarError as error:
+        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
             raise SourceUnreadable(str(path), f"is no tar that is not compressed: {error}") from error
 
     def open(self, name: str) -> FileStream:
@@ -145,14 +156,13 @@ class DockerArchiveSource:
     async def manifest(self, digest: Digest | None = None) -> FetchedManifest:
         """See `Source.manifest`."""
         image = await self._image()
-        config_path, layers = str(image.get("Config")), image.get("Layers") or []
-        config = await _whole(self._files, config_path)
+        config = await _whole(self._files, image.config)
         config_digest = Digest.of(config)
-        self._paths = {config_digest: config_path}
+        self._paths = {config_digest: image.config}
         references = []
-        for path in layers:
-            layer, size = await self._measured(str(path))
-            self._paths[layer] = str(path)
+        for path in image.layers or ():
+            layer, size = await self._measured(path)
+            self._paths[layer] = path
             references.append({"mediaType": _LAYER, "digest": layer.text, "size": size})
         content = msgspec.json.encode(
             {
@@ -164,15 +174,17 @@ class DockerArchiveSource:
         )
         return FetchedManifest(config_digest, _OCI_MANIFEST, content)
 
-    async def _image(self) -> dict[str, Any]:
+    async def _image(self) -> _Saved:
         try:
-            listed = msgspec.json.decode(await _whole(self._files, "manifest.json"), type=list[dict[str, Any]])
-        except msgspec.DecodeError as error:
+            listed = msgspec.json.decode(await _whole(self._files, "manifest.json"), type=list[_Saved])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceUnreadable(self._files.what, f"is no archive of docker's: manifest.json: {error}") from error
-        names = [str(name) for image in listed for name in image.get("RepoTags") or []]
-        fitting = [image for image in listed if not self._tag or self._tag in (image.get("RepoTags") or [])]
+        names = [name for image in listed for name in image.names or ()]
+        fitting = [image for image in listed if not self._tag or self._tag in (image.names or ())]
         if len(fitting) != 1:
-            problem = "holds several images" if fitting else f"holds no image called {self._tag}"
+            problem = (
+                "holds several images" if fitting else f"holds no image{f' called {self._tag}' if self._tag else ''}"
+            )
             told = f": expected one of: {', '.join(sorted(names))}" if names else ""
             raise SourceUnreadable(self._files.what, problem + told)
         return fitting[0]

@@ -28,8 +28,9 @@ _PIECE = 1024 * 1024
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 
-#: What is known for a host: a name and a password, or a token that is sent as it is; None for neither.
-Credentials = Callable[[str], tuple[str, str] | str | None]
+#: What is known for a host and a repository of it: a name and a password, or a token that is sent as it is; None for
+#: neither.
+Credentials = Callable[[str, str], tuple[str, str] | str | None]
 
 
 class RegistrySource:
@@ -133,7 +134,7 @@ class RegistrySource:
 
     async def _sign_in(self, challenge: str) -> str:
         """Return the Authorization that a challenge asks for (RFC 6750; Docker's token authentication)."""
-        known = self._credentials(self._host)
+        known = self._credentials(self._host, self._repository)
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic":
             if not isinstance(known, tuple):

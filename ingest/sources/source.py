@@ -62,8 +62,8 @@ class FetchedManifest(NamedTuple):
 
 
 class Source(Protocol):
-    """Where an image comes from. What it hands out is verified against the digests that were asked for, or is read by
-    somebody who verifies it (layers, by their diff_ids)."""
+    """Where an image comes from. What it hands out is verified against the digests that were asked for; layers are by
+    whoever reads them (`ingest.sources.streams.Verified`)."""
 
     async def manifest(self, digest: Digest | None = None) -> FetchedManifest:
         """Return the manifest that the source was opened for, or one that an index of it names.
@@ -80,8 +80,7 @@ class Source(Protocol):
         """
 
     async def open(self, layer: Reference) -> BlobReader:
-        """Open a layer's blob. Its digest is not verified here: the layer is, by its diff_id, which the config names
-        whose digest was.
+        """Open a layer's blob, whose bytes are not verified yet.
 
         Raises:
             SourceUnreadable, Refused: it cannot be had.

@@ -83,11 +83,12 @@ def image(reference: str, platform: str | None, packages: bool, server: str | No
 def layer(digest: str, page: int, size: int, server: str | None, as_json: bool) -> None:
     """List the images that contain a layer: the digest of its blob, or its diff_id."""
     with _server(server) as asked:
-        found = asked.request("GET", f"/api/v1/layers/{quote(digest)}", params={"page": page, "size": size})
+        found = asked.request("GET", f"/api/v1/layers/{quote(digest, safe=':')}", params={"page": page, "size": size})
     if as_json:
         show_json(found)
         return
-    click.echo(f"Layer {found['diff_id']}: {_size(found['size'])}, {found['entries']} entries")
+    known = f"{_size(found['size'])}, {found['entries']} entries" if found["diff_id"] else "not read"
+    click.echo(f"Layer {found['diff_id'] or digest}: {known}")
     _show_images(found["images"], found["image_count"], found["page"], found["page_size"])
 
 
@@ -104,7 +105,7 @@ def package(ecosystem: str, name: str, wanted: str, page: int, size: int, server
 
     ECOSYSTEM is the type of its purl: deb, apk, pypi, npm, golang.
     """
-    path = f"/api/v1/packages/{quote(ecosystem)}/{quote(name)}"
+    path = f"/api/v1/packages/{quote(ecosystem, safe='')}/{quote(name, safe='/')}"
     with _server(server) as asked:
         found = asked.request("GET", path, params={"version": wanted, "page": page, "size": size})
     if as_json:
@@ -251,7 +252,7 @@ def _show_packages(found: dict[str, Any]) -> None:
 
 def _digest(asked: Server, reference: str) -> str:
     if reference.startswith(("sha256:", "sha512:")):
-        return quote(reference)
+        return quote(reference, safe=":")
     return str(asked.request("GET", "/api/v1/resolve", params={"image": reference})["digest"])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cas import BlobStore
 from cas.directory import DirectoryStore
 from cas.memory import MemoryStore
 from database import Database
@@ -21,7 +22,12 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 @pytest.fixture
-async def running(database: Database, tmp_path: Path) -> InProcess:
+def store(database: Database, tmp_path: Path) -> BlobStore:
+    """Directories beside SQLite, and a store without files, as object stores are, beside PostgreSQL."""
+    return DirectoryStore(tmp_path / "store") if database.dialect == "sqlite" else MemoryStore()
+
+
+@pytest.fixture
+async def running(database: Database, store: BlobStore) -> InProcess:
     """A registry: SQLite over directories, and PostgreSQL over a store that behaves as an object store does."""
-    store = DirectoryStore(tmp_path / "store") if database.dialect == "sqlite" else MemoryStore()
     return await start(database, store)

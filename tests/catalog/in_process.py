@@ -19,6 +19,7 @@ from cas import BlobStore, Digest
 from catalog.content import Content
 from catalog.metadata.pulls import PullCounter
 from catalog.registry import Registry, RegistryApplication
+from catalog.registry.call import RepositorySearch
 from catalog.repositories import Repositories
 from database import Database
 
@@ -63,7 +64,13 @@ class InProcess:
             yield client
 
 
-async def start(database: Database, store: BlobStore, sign_in: SignIn | None = None, **options: Any) -> InProcess:
+async def start(
+    database: Database,
+    store: BlobStore,
+    sign_in: SignIn | None = None,
+    search: RepositorySearch | None = None,
+    **options: Any,
+) -> InProcess:
     """Wire a registry as the program does."""
     repositories = Repositories(database)
     keys = await SigningKeys.open(database)
@@ -74,6 +81,7 @@ async def start(database: Database, store: BlobStore, sign_in: SignIn | None = N
         verifier=Verifier(PublicKeys(database), audience=AUDIENCE, issuer=ISSUER),
         access=Access(database, repositories),
         sign_in=sign_in,  # type: ignore[arg-type]
+        search=search,  # type: ignore[arg-type]
         realm=lambda scope: "http://registry.test/token",
         **options,
     )

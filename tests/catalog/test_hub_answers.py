@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
-from auth import Access
 from auth.access import Visible
-from cas import RepositoryName
+from cas import BlobStore, RepositoryName
 from catalog import metadata
-from catalog.api import routes
-from catalog.registry import RegistryApplication
-from catalog.repositories import Repositories
 from database import Database, Transaction
-from tests.auth.hub import PASSWORD, Hub, open_hub
-from tests.catalog.in_process import InProcess
+from tests.auth.hub import PASSWORD
+from tests.catalog.whole import Site, going
 
 NAMES = {
     "library/alpine": True,
@@ -33,48 +27,16 @@ NAMES = {
 }
 
 
-@dataclass
-class Site:
-    """A registry and an API in front of one hub, with alice, bob and an administrator."""
-
-    hub: Hub
-    repositories: Repositories
-    registry: RegistryApplication
-    api: Starlette
-
-    async def get(self, path: str, *credentials: str, method: str = "GET", **options: Any) -> httpx.Response:
-        app: Any = self.registry if path.startswith(("/v1/", "/v2/")) else self.api
-        headers = {"authorization": f"Bearer {credentials[0]}"} if len(credentials) == 1 else {}
-        basic = httpx.BasicAuth(*credentials) if len(credentials) == 2 else None
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://hub.test", auth=basic) as client:
-            return await client.request(method, path, headers=headers, **options)
-
-    async def token(self, scope: str, *credentials: str) -> str:
-        async with self.hub.client(*credentials) as client:
-            answer = await client.get("/token", params={"service": "portolan", "scope": scope})
-            return str(answer.json()["token"])
-
-
 @pytest.fixture
-async def site(running: InProcess, database: Database) -> AsyncIterator[Site]:
-    hub, passwords = await open_hub(database)
-    repositories = Repositories(database)
-    access = Access(database, repositories)
-    hub.sign_in._access = access
-    for name in ("alice", "bob"):
-        await hub.people.add(name, PASSWORD)
-    await hub.people.add("root-person", PASSWORD, administrator=True)
-
+async def site(database: Database, store: BlobStore, tmp_path: Path) -> AsyncIterator[Site]:
     async def make(tx: Transaction) -> None:
         for name, public in NAMES.items():
             await metadata.repositories.ensure(tx, RepositoryName(name), public=public)
 
-    await database.write(make)
-    registry = replace(running.registry, verifier=hub.verifier, sign_in=hub.sign_in, access=access)
-    api = Starlette(routes=routes(repositories, access, hub.sign_in))
-    yield Site(hub, repositories, RegistryApplication(registry), api)
-    await passwords.close()
+    async with going(database, store, tmp_path) as site:
+        await database.write(make)
+        await site.ingest.settled()
+        yield site
 
 
 async def catalog(site: Site, *credentials: str, query: str = "") -> list[str]:
@@ -141,10 +103,56 @@ async def test_docker_finds_what_its_caller_may_see(site: Site) -> None:
 
 async def test_descriptions_are_searched_and_wildcards_are_letters(site: Site) -> None:
     await site.repositories.change(RepositoryName("alice/public"), description="100% Pure_Rust")
+    await site.ingest.settled()
 
-    for text, count in (("pure_rust", 1), ("100%", 1), ("pure%rust", 0), ("_", 1), ("\\", 0)):
+    for text, count in (
+        ("pure_rust", 1),
+        ("100%", 1),
+        ("p%t", 0),
+        ("rus", 1),
+        ("pur*", 0),
+        ("\\", 0),
+        ("description:rust", 0),
+    ):
         answer = await search(site, text, "bob", PASSWORD)
         assert answer.json()["num_results"] == count, text
+
+
+async def test_words_are_no_query_language(site: Site) -> None:
+    for text in ("(", ")", '"', "AND", "NOT alpine", "nofield:x", "type:image", "size:>", "-", "\ud7ff%", ""):
+        answer = await search(site, text, "alice", PASSWORD)
+
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["query"] == text
+    assert (await site.get("/v1/search?q=%ff%ed%a0%80", "alice", PASSWORD)).status_code == 400
+
+
+async def test_pages_of_a_search_follow_each_other(site: Site) -> None:
+    seen = []
+    for page in (1, 2, 3, 4, 999_999):
+        answer = await site.get(f"/v1/search?q=a&n=2&page={page}", "root-person", PASSWORD)
+        told = answer.json()
+        assert (told["num_results"], told["num_pages"], told["page"], told["page_size"]) == (5, 3, page, 2)
+        seen += [result["name"] for result in told["results"]]
+    assert sorted(seen) == ["alice/app", "alice/public", "alpine", "bob/app", "zebra/app"]
+
+
+async def test_a_repository_made_private_is_found_by_nobody_else_at_once(site: Site) -> None:
+    await site.repositories.change(RepositoryName("alice/public"), public=False)
+
+    assert (await search(site, "public", "bob", PASSWORD)).json()["num_results"] == 0
+    assert (await search(site, "public", "alice", PASSWORD)).json()["num_results"] == 1
+
+
+async def test_without_an_index_docker_is_told_to_try_again(site: Site, tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    (tmp_path / "search").rename(away)
+    answer = await search(site, "alpine", "alice", PASSWORD)
+    away.rename(tmp_path / "search")
+
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.json()["errors"][0]["code"] == "UNAVAILABLE"
 
 
 async def test_a_search_for_more_than_anybody_would_type_is_refused(site: Site) -> None:
@@ -185,7 +193,7 @@ async def test_an_owner_changes_visibility_and_description(site: Site) -> None:
 
     assert before.json()["public"] is False
     assert changed.json() == before.json() | {"public": True, "description": "An app."}
-    assert anonymous.json() == changed.json()
+    assert anonymous.json() == changed.json() | {"actions": ["pull"]}
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

@@ -9,7 +9,7 @@ from catalog.errors import ManifestUnknown, RepositoryUnknown, TagUnknown
 from catalog.metadata import repositories, tags
 from catalog.repositories import Repositories
 from database import Database
-from database.events import read_after
+from database.events import Position, read_after
 from tests.catalog import images
 from tests.catalog.in_process import EVERYTHING, InProcess, push_blob
 
@@ -44,7 +44,7 @@ async def test_a_manifest_gets_another_tag_with_a_history_and_an_event(running: 
     assert await tags.names_after(running.database, NAME, "", 10) == ["1", "stable"]
     assert await tags.names_after(running.database, OTHER, "", 10) == ["1"]
     assert await history(running.database, "stable") == [(pushed.text, "somebody")]
-    [*_, last] = await read_after(running.database, None)
+    [*_, last] = await read_after(running.database, Position())
     assert last.kind == "tag.moved"
     assert last.body["tag"] == "stable"
 

@@ -24,6 +24,10 @@ from tests.end_to_end.layouts import read_layout
 from tests.end_to_end.matrix import Matrix, arrived, same
 from tests.services import Portolan
 from tests.services.portolan import Person
+from tests.services.processes import wait_until
+
+#: Seconds within which search finds what was pushed, on a machine that does many things.
+SEARCHED = 30
 
 # Two spaces or more stand between columns.
 TABLE = """
@@ -283,10 +287,10 @@ def test_repositories_are_found(client: Any, stranger: Any, direct: Direct, repo
     """podman asks the old protocol without credentials first, and where that fails the catalog with them."""
     direct.push(repository, maker.image(1), "v1")
     text = repository.partition("/")[2]
-    assert client.search(text) == [repository]
+    wait_until(lambda: client.search(text) == [repository], SEARCHED, "its owner to find the repository")
 
     direct.publish(repository)
-    assert stranger.search(text) == [repository]
+    wait_until(lambda: stranger.search(text) == [repository], SEARCHED, "somebody else to find the repository")
 
 
 @each_that_can("read a manifest")

@@ -28,6 +28,7 @@ from tests.end_to_end.images import (
 )
 from tests.services import Portolan
 from tests.services.portolan import Person
+from tests.services.processes import wait_until
 
 #: One header each, as docker sends them.
 ACCEPTED = [
@@ -337,12 +338,20 @@ class TestSearch:
         return [result["name"] for result in found["results"]]
 
     @pytest.fixture
-    def text(self, direct: Direct, repository: str, maker: Maker) -> str:
+    def text(self, portolan: Portolan, alice: Person, direct: Direct, repository: str, maker: Maker) -> str:
         """What finds a private repository of alice's, a public one, and nothing else."""
+        text = repository.partition("/")[2]
+        asked = f"{portolan.url}/v1/search?q={text}"
+
+        def found(headers: dict[str, str]) -> int:
+            return int(httpx.get(asked, headers=headers, trust_env=False).json().get("num_results", 0))
+
         direct.push(repository, maker.image(1), "v1")
         direct.push(f"{repository}-public", maker.image(1), "v1")
         direct.publish(f"{repository}-public")
-        return repository.partition("/")[2]
+        hers = {"Authorization": alice.basic}
+        wait_until(lambda: (found(hers), found({})) == (2, 1), 30, "search to know of both")
+        return text
 
     def test_with_a_password(self, docker: Docker, alice: Person, text: str) -> None:
         answer = self.search(docker, text, alice.basic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from cas import BlobStore, Digest
 from cas.derived import DerivedName
+from cas.entries import Entry
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index import By, FileQuery, LayerIndex
 from cas.layer_index.messages import Progress
 from cas.layer_index.remote import RemoteLayerIndex
 from catalog.images.facts import ChainFacts, LayerFacts
-from catalog.images.objects import blob_name, chain_name, encode, facts_name
+from catalog.images.objects import blob_name, chain_name, decode, encode, facts_name
 from catalog.metadata import jobs
 from database import Database
 from ingest.rebuild import FACTS_TOO, REBUILD, SEARCH_TOO, Rebuilding
@@ -405,3 +406,14 @@ async def test_jobs_that_wait_for_the_index_are_done_when_it_is_there(
             await ingest.settled()
             assert await remote.has_layers([BASE.diff_id, TOP.diff_id]) == [True, True]
             assert (await ingest.found("ada/app", pushed.digest)).problem == ""
+
+
+def test_not_one_bit_of_an_object_changes_unnoticed() -> None:
+    facts = LayerFacts(STACK.text, 1, [Entry(f"d/{number}", size=number) for number in range(50)])
+    whole = encode(facts)
+
+    for place in range(len(whole) * 8):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        with suppress(ValueError):
+            assert decode(bytes(damaged), LayerFacts) == facts  # a bit that means nothing

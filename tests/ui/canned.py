@@ -354,7 +354,15 @@ def repository_hits() -> list[RepositoryHit]:
 def repository(name: str = "shop", **changes: object) -> RepositoryAnswer:
     now = int(time.time())
     rows = [
-        TagRow(tag, digest(of), "application/vnd.oci.image.index.v1+json", now - ago, int(118.2 * MIB), on, State(state, "The layer is no tar archive." if state == "failed" else ""))
+        TagRow(
+            tag,
+            digest(of),
+            "application/vnd.oci.image.index.v1+json",
+            now - ago,
+            int(118.2 * MIB),
+            on,
+            State(state, "The layer is no tar archive." if state == "failed" else ""),
+        )
         for tag, of, ago, on, state in [
             ("1.5.0-rc1", "waiting", 4, ["linux/amd64"], "waiting"),
             ("latest", "shop", 3 * HOUR, ["linux/amd64", "linux/arm64"], "read"),
@@ -364,29 +372,82 @@ def repository(name: str = "shop", **changes: object) -> RepositoryAnswer:
             ("broken", "failed", 30 * DAY, ["linux/amd64"], "failed"),
             ("a-tag-that-is-as-long-as-tags-may-be-" + "x" * 91, "older", 90 * DAY, ["linux/amd64"], "read"),
         ]
-    ]  # fmt: skip
-    answer = RepositoryAnswer(name, True, False, DESCRIPTION, now - 200 * DAY, now - 4, 12_345, 811, int(1.7 * 1024 * MIB), len(rows), rows, ["*", "delete", "pull", "push"])  # fmt: skip
+    ]
+    answer = RepositoryAnswer(
+        name,
+        True,
+        False,
+        DESCRIPTION,
+        now - 200 * DAY,
+        now - 4,
+        12_345,
+        811,
+        int(1.7 * 1024 * MIB),
+        len(rows),
+        rows,
+        ["*", "delete", "pull", "push"],
+    )
     return replace(answer, **changes)  # type: ignore[arg-type]
 
 
 def image(**changes: object) -> ImageAnswer:
     now = int(time.time())
     config = ConfigAnswer(
-        created=now - 4 * HOUR, author="", user="shop", env=["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "SECRET_FREE=yes"],
-        entrypoint=["/entrypoint.sh"], command=["gunicorn", "--bind", "0.0.0.0:8080", "shop.wsgi"], working_dir="/srv/shop", ports=["8080/tcp"], volumes=["/srv/shop/media"], stop_signal="SIGTERM",
-        labels={"org.opencontainers.image.source": "https://git.test/shop", "team": "payments", "hostile": HOSTILE, "long": "value " * 80},
-        history=[Step(0, row.created_by, "", row.index) for row in layers()] + [Step(0, 'CMD ["gunicorn"]', "buildkit.dockerfile.v0", None)],
-    )  # fmt: skip
+        created=now - 4 * HOUR,
+        author="",
+        user="shop",
+        env=["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "SECRET_FREE=yes"],
+        entrypoint=["/entrypoint.sh"],
+        command=["gunicorn", "--bind", "0.0.0.0:8080", "shop.wsgi"],
+        working_dir="/srv/shop",
+        ports=["8080/tcp"],
+        volumes=["/srv/shop/media"],
+        stop_signal="SIGTERM",
+        labels={
+            "org.opencontainers.image.source": "https://git.test/shop",
+            "team": "payments",
+            "hostile": HOSTILE,
+            "long": "value " * 80,
+        },
+        history=[Step(0, row.created_by, "", row.index) for row in layers()]
+        + [Step(0, 'CMD ["gunicorn"]', "buildkit.dockerfile.v0", None)],
+    )
     answer = ImageAnswer(
-        digest=SHOP, index=INDEX, media_type="application/vnd.oci.image.manifest.v1+json", artifact_type="", platform="linux/amd64",
-        platforms=[PlatformRow("linux/amd64", SHOP, int(118.2 * MIB), ""), PlatformRow("linux/arm64", digest("arm"), int(115 * MIB), ""), PlatformRow("unknown/unknown", digest("att"), 3, "application/vnd.in-toto")],
-        size=int(118.2 * MIB), raw_size=int(353.3 * MIB), files=20_412, pushed=now - 3 * HOUR, pulls=811, distro="debian 12", state=State("read"),
-        places=[Place("shop", ["1.4.2", "1.4", "latest"], now - 3 * HOUR), Place("team/mirror/shop", ["1.4.2"], now - HOUR)],
-        layers=layers(), config=config, config_digest=digest("config"), annotations={"org.opencontainers.image.base.name": "docker.io/library/debian:12-slim", "hostile": HOSTILE},
-        packages={"deb": 88, "pypi": 6}, removed_packages=2,
-        base=[Relation("debian", ["12-slim"], digest("debian"), "linux/amd64", 1, "layers"), Relation("docker.io/library/debian", ["12-slim"], "", "", 0, "declared")],
-        derived=[Relation("team/shop-with-tools", ["nightly"], digest("derived"), "linux/amd64", 8, "layers")], derived_count=31, limits_reached=[],
-    )  # fmt: skip
+        digest=SHOP,
+        index=INDEX,
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        artifact_type="",
+        platform="linux/amd64",
+        platforms=[
+            PlatformRow("linux/amd64", SHOP, int(118.2 * MIB), ""),
+            PlatformRow("linux/arm64", digest("arm"), int(115 * MIB), ""),
+            PlatformRow("unknown/unknown", digest("att"), 3, "application/vnd.in-toto"),
+        ],
+        size=int(118.2 * MIB),
+        raw_size=int(353.3 * MIB),
+        files=20_412,
+        pushed=now - 3 * HOUR,
+        pulls=811,
+        distro="debian 12",
+        state=State("read"),
+        places=[
+            Place("shop", ["1.4.2", "1.4", "latest"], now - 3 * HOUR),
+            Place("team/mirror/shop", ["1.4.2"], now - HOUR),
+        ],
+        layers=layers(),
+        config=config,
+        config_digest=digest("config"),
+        annotations={"org.opencontainers.image.base.name": "docker.io/library/debian:12-slim", "hostile": HOSTILE},
+        packages={"deb": 88, "pypi": 6},
+        removed_packages=2,
+        base=[
+            Relation("debian", ["12-slim"], digest("debian"), "linux/amd64", 1, "layers"),
+            Relation("docker.io/library/debian", ["12-slim"], "", "", 0, "declared"),
+        ],
+        derived=[Relation("team/shop-with-tools", ["nightly"], digest("derived"), "linux/amd64", 8, "layers")],
+        derived_count=31,
+        limits_reached=[],
+    )
     return replace(answer, **changes)  # type: ignore[arg-type]
 
 
@@ -398,9 +459,16 @@ class CannedBrowse:
         self.unavailable = False
 
     async def search(
-        self, caller: Caller, text: str, *, type: HitType | None = None, sort: str | None = None, page: int = 1,
-        size: int = 25, facets: bool = True,
-    ) -> SearchAnswer:  # fmt: skip
+        self,
+        caller: Caller,
+        text: str,
+        *,
+        type: HitType | None = None,
+        sort: str | None = None,
+        page: int = 1,
+        size: int = 25,
+        facets: bool = True,
+    ) -> SearchAnswer:
         if self.unavailable:
             raise SearchUnavailable("the index is being written anew", 7)
         if text.startswith("pakage:"):
@@ -445,20 +513,45 @@ class CannedBrowse:
         return replace(
             found,
             facets=[
-                Facet("is", "Visibility", [FacetValue("public", 40, False, text + " is:public"), FacetValue("private", 21, True, text)]),
-                Facet("platform", "Platform", [FacetValue("linux/amd64", 58, False, text), FacetValue("linux/arm64", 31, False, text)]),
-                Facet("org", "Namespace", [FacetValue("library", 12, False, text), FacetValue("platform-engineering-and-developer-tools", 1204, False, text)]),
-            ] if hits else [],
+                Facet(
+                    "is",
+                    "Visibility",
+                    [FacetValue("public", 40, False, text + " is:public"), FacetValue("private", 21, True, text)],
+                ),
+                Facet(
+                    "platform",
+                    "Platform",
+                    [FacetValue("linux/amd64", 58, False, text), FacetValue("linux/arm64", 31, False, text)],
+                ),
+                Facet(
+                    "org",
+                    "Namespace",
+                    [
+                        FacetValue("library", 12, False, text),
+                        FacetValue("platform-engineering-and-developer-tools", 1204, False, text),
+                    ],
+                ),
+            ]
+            if hits
+            else [],
             chips=[Chip("is:private", text), Chip("package:openssl<3.0.7", text)] if "package" in text else [],
-            elsewhere=[Elsewhere("image", 214, False, "type:image " + text), Elsewhere("package", 3, False, text), Elsewhere("file", 1000, True, text)] if hits else [],
+            elsewhere=[
+                Elsewhere("image", 214, False, "type:image " + text),
+                Elsewhere("package", 3, False, text),
+                Elsewhere("file", 1000, True, text),
+            ]
+            if hits
+            else [],
             corrected="nginx" if text == "ngnix" else None,
-        )  # fmt: skip
+        )
 
     async def suggest(self, caller: Caller, text: str, most: int = 8) -> list[Suggestion]:
         return [
-            Suggestion("repository", "nginx", "nginx", 212), Suggestion("package", "deb/nginx", "package:deb/nginx", 31),
-            Suggestion("field", "name:", "name:", 0), Suggestion("label", HOSTILE, f"label:{HOSTILE}", 1),
-        ]  # fmt: skip
+            Suggestion("repository", "nginx", "nginx", 212),
+            Suggestion("package", "deb/nginx", "package:deb/nginx", 31),
+            Suggestion("field", "name:", "name:", 0),
+            Suggestion("label", HOSTILE, f"label:{HOSTILE}", 1),
+        ]
 
     async def repository(self, caller: Caller, name: RepositoryName) -> RepositoryAnswer:
         short = name.short()
@@ -466,10 +559,12 @@ class CannedBrowse:
             raise RepositoryUnknown(name)
         known = {
             "shop": repository(actions=["*", "delete", "pull", "push"] if caller.name == "ada" else ["pull"]),
-            "ada/private": repository("ada/private", public=False, description="", tags=[], tag_count=0, size=0, pulls=0, pulls_30_days=0),
+            "ada/private": repository(
+                "ada/private", public=False, description="", tags=[], tag_count=0, size=0, pulls=0, pulls_30_days=0
+            ),
             LONG: repository(LONG, actions=["pull"], description=HOSTILE),
             "team/mirror/shop": repository("team/mirror/shop", actions=["pull"]),
-        }  # fmt: skip
+        }
         if short not in known:
             raise RepositoryUnknown(name)
         return known[short]
@@ -479,10 +574,16 @@ class CannedBrowse:
         rows = sorted(answer.tags, key=lambda row: row.name)
         return TagsAnswer([row for row in rows if row.name > after][:5], rows[4].name if not after and rows else None)
 
-    async def tag_history(self, caller: Caller, name: RepositoryName, tag: str | None = None, before: int | None = None, most: int = 100) -> TagHistoryAnswer:  # fmt: skip
+    async def tag_history(
+        self, caller: Caller, name: RepositoryName, tag: str | None = None, before: int | None = None, most: int = 100
+    ) -> TagHistoryAnswer:
         await self.repository(caller, name)
         now = int(time.time())
-        moves = [TagMove("latest", SHOP, now - 3 * HOUR, "ada"), TagMove("beta", "", now - DAY, "grace"), TagMove("latest", digest("older"), now - 9 * DAY, "ada")]  # fmt: skip
+        moves = [
+            TagMove("latest", SHOP, now - 3 * HOUR, "ada"),
+            TagMove("beta", "", now - DAY, "grace"),
+            TagMove("latest", digest("older"), now - 9 * DAY, "ada"),
+        ]
         return TagHistoryAnswer([move for move in moves if tag in (None, move.tag)], None if before else 17)
 
     async def resolve(self, caller: Caller, name: RepositoryName, reference: str) -> Digest:
@@ -495,18 +596,70 @@ class CannedBrowse:
         raise ManifestUnknown(name, parse_reference(reference))
 
     async def image(self, caller: Caller, digest: Digest, platform: str | None = None) -> ImageAnswer:
-        unread = [replace(row, diff_id="", raw_size=0, entries=0, added=0, changed=0, deleted=0, wasted=0, installed=[], upgraded=[], removed=[], images=1) for row in layers()]  # fmt: skip
+        unread = [
+            replace(
+                row,
+                diff_id="",
+                raw_size=0,
+                entries=0,
+                added=0,
+                changed=0,
+                deleted=0,
+                wasted=0,
+                installed=[],
+                upgraded=[],
+                removed=[],
+                images=1,
+            )
+            for row in layers()
+        ]
         plain = {"platforms": [], "index": None, "base": [], "derived": [], "derived_count": 0}
         known = {
             SHOP: image(),
             INDEX: image(),
             OLDER: image(),
-            WAITING: image(digest=WAITING, state=State("waiting"), layers=unread, raw_size=0, files=0, packages={}, distro="", places=[Place("shop", ["1.5.0-rc1"], 0)], **plain),
-            FAILED: image(digest=FAILED, state=State("failed", "Layer 3 is no tar archive: its header at byte 512 is damaged."), layers=unread, raw_size=0, files=0, packages={}, distro="", places=[Place("shop", ["broken"], 0)], **plain),
-            ARTIFACT: image(digest=ARTIFACT, artifact_type="application/vnd.example.sbom+json", platform="", config=None, layers=[], packages={}, files=0, distro="", places=[Place("shop", [], 0)], **plain),
-            EVIL: image(digest=EVIL, limits_reached=["at most 200,000 entries of a layer are kept; layer 1 has more"], places=[Place(LONG, [], 0)],
-                        layers=[replace(row, created_by=HOSTILE, installed=[HOSTILE], size=1 + row.index) for row in layers()], **plain),
-        }  # fmt: skip
+            WAITING: image(
+                digest=WAITING,
+                state=State("waiting"),
+                layers=unread,
+                raw_size=0,
+                files=0,
+                packages={},
+                distro="",
+                places=[Place("shop", ["1.5.0-rc1"], 0)],
+                **plain,
+            ),
+            FAILED: image(
+                digest=FAILED,
+                state=State("failed", "Layer 3 is no tar archive: its header at byte 512 is damaged."),
+                layers=unread,
+                raw_size=0,
+                files=0,
+                packages={},
+                distro="",
+                places=[Place("shop", ["broken"], 0)],
+                **plain,
+            ),
+            ARTIFACT: image(
+                digest=ARTIFACT,
+                artifact_type="application/vnd.example.sbom+json",
+                platform="",
+                config=None,
+                layers=[],
+                packages={},
+                files=0,
+                distro="",
+                places=[Place("shop", [], 0)],
+                **plain,
+            ),
+            EVIL: image(
+                digest=EVIL,
+                limits_reached=["at most 200,000 entries of a layer are kept; layer 1 has more"],
+                places=[Place(LONG, [], 0)],
+                layers=[replace(row, created_by=HOSTILE, installed=[HOSTILE], size=1 + row.index) for row in layers()],
+                **plain,
+            ),
+        }
         if digest.text not in known:
             raise ImageUnknown(digest)
         return known[digest.text]
@@ -517,20 +670,50 @@ class CannedBrowse:
             raise ImageUnread(digest, found.state.problem)
         rows = packages()
         if digest.text == EVIL:
-            rows = [replace(rows[0], name=f"{HOSTILE}{n}", version=HOSTILE, licenses=[HOSTILE], owned_by="") for n in range(900)]  # fmt: skip
+            rows = [
+                replace(rows[0], name=f"{HOSTILE}{n}", version=HOSTILE, licenses=[HOSTILE], owned_by="")
+                for n in range(900)
+            ]
         return PackagesAnswer(
-            found.digest, found.platform, found.distro, [ReadLayerRow(row.index, row.digest, row.diff_id, row.size, row.created_by, "") for row in found.layers], rows, [],
-            [RemovedPackageRow("pkg:deb/debian/python3-venv@3.11", "deb", "python3-venv", "3.11.2-1+b1", _reference(1), _reference(4))],
-        )  # fmt: skip
+            found.digest,
+            found.platform,
+            found.distro,
+            [ReadLayerRow(row.index, row.digest, row.diff_id, row.size, row.created_by, "") for row in found.layers],
+            rows,
+            [],
+            [
+                RemovedPackageRow(
+                    "pkg:deb/debian/python3-venv@3.11",
+                    "deb",
+                    "python3-venv",
+                    "3.11.2-1+b1",
+                    _reference(1),
+                    _reference(4),
+                )
+            ],
+        )
 
-    async def files(self, caller: Caller, digest: Digest, path: str = "", platform: str | None = None, after: str = "", most: int = 500) -> FilesAnswer:  # fmt: skip
+    async def files(
+        self,
+        caller: Caller,
+        digest: Digest,
+        path: str = "",
+        platform: str | None = None,
+        after: str = "",
+        most: int = 500,
+    ) -> FilesAnswer:
         found = await self.image(caller, digest, platform)
         if found.state.name != "read":
             raise ImageUnread(digest, found.state.problem)
         if path in ("", "."):
             return FilesAnswer(found.digest, "", _FILES, None)
         if path == "srv":
-            return FilesAnswer(found.digest, "srv", [replace(_FILES[2], name="shop", path="srv/shop"), replace(_FILES[7], name="motd", path="srv/motd")], "motd")  # fmt: skip
+            return FilesAnswer(
+                found.digest,
+                "srv",
+                [replace(_FILES[2], name="shop", path="srv/shop"), replace(_FILES[7], name="motd", path="srv/motd")],
+                "motd",
+            )
         if path == "srv/shop":
             return FilesAnswer(found.digest, path, [replace(_FILES[7], name=HOSTILE, path=f"srv/shop/{HOSTILE}")], None)
         if path in ("etc", "home", "tmp", "usr", "var"):
@@ -548,23 +731,71 @@ class CannedBrowse:
     async def layer(self, caller: Caller, digest: Digest, page: int = 1, size: int = 25) -> LayerAnswer:
         for row in layers():
             if digest.text in (row.diff_id, row.digest):
-                return LayerAnswer(row.diff_id, [row.digest], row.size, row.raw_size, row.entries, 61, [image_hit(), image_hit(LONG, (), public=False)], page, size)  # fmt: skip
+                return LayerAnswer(
+                    row.diff_id,
+                    [row.digest],
+                    row.size,
+                    row.raw_size,
+                    row.entries,
+                    61,
+                    [image_hit(), image_hit(LONG, (), public=False)],
+                    page,
+                    size,
+                )
         raise LayerUnknown(digest)
 
-    async def package(self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25) -> PackageAnswer:  # fmt: skip
+    async def package(
+        self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25
+    ) -> PackageAnswer:
         if name == "none":
             raise PackageUnknown(ecosystem, name)
         if range == "<<":
             raise QueryError(range, 0, 2, "A version was expected after “<”.")
-        versions = [VersionRow(version, count, f"package:{ecosystem}/{name}@{version}") for version, count in (("3.0.15-1~deb12u1", 12), ("3.0.11-1~deb12u2", 18), ("1.1.1w-0+deb11u1", 1))]  # fmt: skip
-        return PackageAnswer(ecosystem, name, range, versions, 31, [image_hit(matched=[f"{ecosystem}/{name}@3.0.15-1~deb12u1"]), image_hit("team/mirror/shop", ("1.4.2",))], page, size)  # fmt: skip
+        versions = [
+            VersionRow(version, count, f"package:{ecosystem}/{name}@{version}")
+            for version, count in (("3.0.15-1~deb12u1", 12), ("3.0.11-1~deb12u2", 18), ("1.1.1w-0+deb11u1", 1))
+        ]
+        return PackageAnswer(
+            ecosystem,
+            name,
+            range,
+            versions,
+            31,
+            [image_hit(matched=[f"{ecosystem}/{name}@3.0.15-1~deb12u1"]), image_hit("team/mirror/shop", ("1.4.2",))],
+            page,
+            size,
+        )
 
-    async def find_files(self, caller: Caller, *, path: str = "", name: str = "", sha256: str = "", deleted: str = "", page: int = 1, size: int = 25) -> FoundFilesAnswer:  # fmt: skip
+    async def find_files(
+        self,
+        caller: Caller,
+        *,
+        path: str = "",
+        name: str = "",
+        sha256: str = "",
+        deleted: str = "",
+        page: int = 1,
+        size: int = 25,
+    ) -> FoundFilesAnswer:
         if path == "unavailable":
             raise LayerIndexUnavailable("it is being written anew", 5)
         if "nothing" in path:
             return FoundFilesAnswer([], False, page, size)
-        return FoundFilesAnswer([FoundFileRow(path or "usr/lib/x86_64-linux-gnu/" + "deep/" * 20 + "libssl.so.3", 689_536, digest("f")[7:], digest("layer 1"), 31, [image_hit(), image_hit("team/mirror/shop", ("1.4.2",), platform="linux/arm64")])], True, page, size)  # fmt: skip
+        return FoundFilesAnswer(
+            [
+                FoundFileRow(
+                    path or "usr/lib/x86_64-linux-gnu/" + "deep/" * 20 + "libssl.so.3",
+                    689_536,
+                    digest("f")[7:],
+                    digest("layer 1"),
+                    31,
+                    [image_hit(), image_hit("team/mirror/shop", ("1.4.2",), platform="linux/arm64")],
+                )
+            ],
+            True,
+            page,
+            size,
+        )
 
     async def diff(self, caller: Caller, before: Digest, after: Digest, platform: str | None = None) -> DiffAnswer:
         for each in (before, after):
@@ -572,8 +803,24 @@ class CannedBrowse:
                 raise ImageUnread(each, found.state.problem)
         rows = layers()
         return DiffAnswer(
-            image_hit(tags=("1.3.9",), digest=digest("older")), image_hit(), rows[:3], rows[3:4], rows[3:],
-            [PackageChange("deb", "libssl3", "3.0.11-1~deb12u2", "3.0.15-1~deb12u1"), PackageChange("pypi", "django", "5.0.9", "5.1.3"), PackageChange("pypi", "zope.interface", "", "7.1.1"), PackageChange("deb", "python3-venv", "3.11.2-1+b1", "")],
+            image_hit(tags=("1.3.9",), digest=digest("older")),
+            image_hit(),
+            rows[:3],
+            rows[3:4],
+            rows[3:],
+            [
+                PackageChange("deb", "libssl3", "3.0.11-1~deb12u2", "3.0.15-1~deb12u1"),
+                PackageChange("pypi", "django", "5.0.9", "5.1.3"),
+                PackageChange("pypi", "zope.interface", "", "7.1.1"),
+                PackageChange("deb", "python3-venv", "3.11.2-1+b1", ""),
+            ],
             [ValueChange("env LANG", "", "C.UTF-8"), ValueChange("label hostile", "", HOSTILE)],
-            [FileChange("srv/shop/manage.py", "changed", 1200, 1310), FileChange("srv/shop/new.py", "added", None, 300), FileChange("usr/bin/pyvenv", "removed", 120, None)], 1204, int(110 * MIB), int(118.2 * MIB),
-        )  # fmt: skip
+            [
+                FileChange("srv/shop/manage.py", "changed", 1200, 1310),
+                FileChange("srv/shop/new.py", "added", None, 300),
+                FileChange("usr/bin/pyvenv", "removed", 120, None),
+            ],
+            1204,
+            int(110 * MIB),
+            int(118.2 * MIB),
+        )

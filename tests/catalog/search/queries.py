@@ -20,7 +20,14 @@ PEOPLE = [
 ]
 
 #: What a repository's documents say of it, and what its row says.
-VISIBILITIES = [(True, True), (True, True), (False, False), (True, False), (True, None), (False, True), (False, None)]
+VISIBILITIES = [
+    *[(True, True)] * 4,
+    *[(False, False)] * 2,
+    (True, False),
+    (True, None),
+    (False, True),
+    (False, None),
+]
 
 PACKAGES = [
     ("deb/openssl", "1.0-1"),
@@ -33,14 +40,14 @@ PACKAGES = [
 
 
 def some(values: list[tuple[str, str]]) -> st.SearchStrategy[tuple[tuple[str, str], ...]]:
-    return st.lists(st.sampled_from(values), max_size=3, unique=True).map(tuple)
+    return st.tuples(st.permutations(values), st.integers(0, 4)).map(lambda drawn: tuple(drawn[0][: drawn[1]]))
 
 
 def contents(number: int) -> st.SearchStrategy[Content]:
     return st.builds(
         Content,
         st.just(number),
-        st.lists(st.sampled_from(LAYERS), min_size=1, max_size=4).map(tuple),
+        st.integers(1, 4).flatmap(lambda few: st.lists(st.sampled_from(LAYERS), min_size=few, max_size=few)).map(tuple),
         packages=some(PACKAGES),
         removed=some(PACKAGES),
         labels=st.dictionaries(
@@ -70,12 +77,11 @@ def worlds(draw: st.DrawFn) -> World:
             pulled=draw(st.sampled_from([0, FIRST])),
             pulls=draw(st.integers(0, 3)),
         )
-        for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
+        for name in draw(st.permutations(NAMES))[: draw(st.integers(2, 5))]
     ]
-    built = [draw(contents(number)) for number in range(draw(st.integers(1, 4)))]
-    places = draw(
-        st.lists(st.tuples(st.sampled_from(repositories), st.sampled_from(built)), max_size=8, unique_by=place)
-    )
+    built = [draw(contents(number)) for number in range(draw(st.integers(2, 5)))]
+    everywhere = [(repository, content) for repository in repositories for content in built]
+    places = draw(st.permutations(everywhere))[: draw(st.integers(3, 10))]
     images = [
         Image(
             repository,
@@ -86,10 +92,6 @@ def worlds(draw: st.DrawFn) -> World:
         for repository, content in places
     ]
     return World(repositories, images, draw(st.sampled_from(PEOPLE)))
-
-
-def place(pair: tuple[Repository, Content]) -> tuple[str, int]:
-    return pair[0].name, pair[1].number
 
 
 def short(layer: Layer) -> str:
@@ -145,24 +147,32 @@ WORD = st.sampled_from(WORDS)
 
 def joined(leaves: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Texts of one to some of *leaves*, with groups, alternatives and negations."""
-    nested = st.recursive(
-        leaves,
-        lambda inner: st.one_of(
-            inner.map("-({})".format),
-            st.lists(inner, min_size=2, max_size=3).map(" ".join).map("({})".format),
-            st.lists(inner, min_size=2, max_size=3).map(" OR ".join).map("({})".format),
+    either = st.lists(leaves, min_size=2, max_size=3).map(" OR ".join).map("({})".format)
+    together = st.lists(leaves, min_size=2, max_size=3).map(" ".join).map("({})".format)
+    inner = st.one_of(leaves, leaves, either, st.tuples(leaves, together).map(" OR ".join).map("({})".format))
+    node = st.one_of(leaves, leaves, inner, inner.map("-{}".format))
+    return st.one_of(node, node, st.lists(node, min_size=2, max_size=3).map(" ".join))
+
+
+DELETED = st.sampled_from(["", "", "", "deleted:yes ", "deleted:include "])
+END = st.sampled_from(["", " "])
+
+
+def several(texts: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    """Some queries of one world: to write it costs more than to ask it."""
+    return st.lists(texts, min_size=8, max_size=8)
+
+
+REPOSITORY_QUERIES = several(st.one_of(st.just(""), joined(st.one_of(WORD, st.sampled_from(OF_BOTH)))))
+_OF_IMAGES = st.one_of(st.sampled_from(OF_IMAGES), st.sampled_from(OF_FILES), st.sampled_from(OF_BOTH), WORD)
+IMAGE_QUERIES = several(
+    st.one_of(
+        st.builds("{}type:image {}".format, DELETED, joined(_OF_IMAGES)),
+        st.builds("{}type:image {}".format, DELETED, joined(st.sampled_from(OF_FILES))),
+        st.builds(
+            "type:repository {} {}".format,
+            st.sampled_from(["tag:latest", "-file:passwd pulled:>-60d", "package:openssl"]),
+            joined(_OF_IMAGES),
         ),
-        max_leaves=4,
     )
-    return st.lists(nested, min_size=1, max_size=3).map(" ".join)
-
-
-DELETED = st.sampled_from(["", "", "deleted:yes ", "deleted:include "])
-
-REPOSITORY_QUERIES = st.one_of(st.just(""), joined(st.one_of(WORD, st.sampled_from(OF_BOTH))))
-IMAGE_QUERIES = st.builds(
-    "{}{} {}".format,
-    DELETED,
-    st.sampled_from(["type:image", "type:image", "type:repository tag:latest", "type:repository -file:passwd"]),
-    joined(st.one_of(WORD, st.sampled_from(OF_BOTH), st.sampled_from(OF_IMAGES), st.sampled_from(OF_FILES))),
 )

@@ -3,9 +3,11 @@ for whoever asks, also where a repository was made private or deleted and search
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +36,9 @@ from catalog.metadata.tables import repositories, tightened
 from catalog.repositories import Repositories
 from catalog.search.documents import Document
 from catalog.search.engine import RemoveAll, SearchEngine, Write
-from catalog.search.language import Field, conjuncts, parse, write
-from catalog.search.question import Question
+from catalog.search.language import And, Field, Form, Node, Not, Or, conjuncts, parse, write
+from catalog.search.language import Term as Word
+from catalog.search.question import Question, infer
 from catalog.search.service import SearchService
 from catalog.search.tantivy_engine import TantivySearch
 from catalog.search.tantivy_writer import TantivyWriter
@@ -43,11 +46,22 @@ from database import Database, Query, Transaction
 from tests.catalog.search import queries
 from tests.catalog.search.memory_engine import MemorySearch
 from tests.catalog.search.memory_layers import MemoryLayers
-from tests.catalog.search.world import LAYERS, Image, Person, Repository, World
+from tests.catalog.search.world import (
+    LAYERS,
+    VERSIONS,
+    Content,
+    Image,
+    Layer,
+    Person,
+    Repository,
+    World,
+    is_file,
+    is_package,
+)
 from tests.database.engines import fresh_database
 
 #: Each example writes the whole world anew into the same directories.
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 #: Makes documents all that there are.
 Rewrite = Callable[[list[Document]], Awaitable[None]]
@@ -183,10 +197,12 @@ def expected_hits(world: World, question: Question) -> list[Image] | list[Reposi
     """Return what *question* finds, of repositories or images."""
     if question.type == "image":
         return world.images_for(question.nodes, question.deleted, question.completing)
-    if not (question.of_images or question.deleted):
-        return world.repositories_for(question.nodes, question.completing)
-    images = world.images_for(question.nodes, question.deleted, question.completing)
-    return list({image.repository.name: image.repository for image in images}.values())
+    of_images = tuple(node for node in question.nodes if infer((node,)) == "image")
+    found = world.repositories_for(tuple(node for node in question.nodes if node not in of_images), question.completing)
+    if not of_images:
+        return found
+    having = {image.repository for image in world.images_for(of_images, question.deleted, question.completing)}
+    return [repository for repository in found if repository in having]
 
 
 def check_facets(world: World, question: Question, facets: list[Facet]) -> None:
@@ -202,9 +218,6 @@ def check_facets(world: World, question: Question, facets: list[Facet]) -> None:
         narrowed = Question(
             question.type, question.sort, question.deleted, kept, question.directives, question.completing
         )
-        # That images are looked at does not change while something of its own is left out.
-        if question.of_images and not narrowed.of_images and question.type == "repository":
-            continue
         found = Counter(
             value for hit in expected_hits(world, narrowed) for value in set(facet_values(world, name, hit))
         )
@@ -277,12 +290,218 @@ async def check(service: SearchService, world: World, text: str) -> None:
 
 
 @EXAMPLES
-@given(world=queries.worlds(), text=queries.REPOSITORY_QUERIES, end=st.sampled_from(["", " "]))
-async def test_repositories(searched: Searched, world: World, text: str, end: str) -> None:
-    await check(await searched.show(world), world, text + end)
+@given(world=queries.worlds(), texts=queries.REPOSITORY_QUERIES)
+async def test_repositories(searched: Searched, world: World, texts: list[str]) -> None:
+    service = await searched.show(world)
+    for text in texts:
+        await check(service, world, text)
 
 
 @EXAMPLES
-@given(world=queries.worlds(), text=queries.IMAGE_QUERIES, end=st.sampled_from(["", " "]))
-async def test_images(searched: Searched, world: World, text: str, end: str) -> None:
-    await check(await searched.show(world), world, text + end)
+@given(world=queries.worlds(), texts=queries.IMAGE_QUERIES)
+async def test_images(searched: Searched, world: World, texts: list[str]) -> None:
+    service = await searched.show(world)
+    for text in texts:
+        await check(service, world, text)
+
+
+# Packages, layers and files: candidates, counted over the images that the caller may read
+
+
+async def counted(service: SearchService, world: World, text: str) -> dict[tuple[str, ...], int]:
+    """Return what is found on all pages, and in how many images."""
+    pages = await every_page(service, world, text)
+    hits = [hit for page in pages for hit in page.hits]
+    assert not pages[0].more
+    assert pages[0].total == len(hits)
+    found = {_name(hit): hit.images for hit in hits if not isinstance(hit, RepositoryHit | ImageHit)}
+    assert len(found) == len(hits)
+    return found
+
+
+def within(world: World, nodes: list[Node], deleted: str) -> list[Image]:
+    return world.images_for(tuple(nodes), deleted)
+
+
+PACKAGE_WORDS = st.sampled_from(["openssl", "curl", "lib*", "libssl", "forgotten", "op*", "(curl OR openssl)"])
+ON_IMAGES = st.sampled_from([each for each in queries.OF_IMAGES if not each.startswith(("package:", "layer:"))])
+ONE = st.one_of(ON_IMAGES, st.sampled_from(queries.OF_BOTH), ON_IMAGES.map("-{}".format))
+NARROWED = st.one_of(st.just(""), ONE, ONE, st.tuples(ONE, ONE).map(" ".join))
+
+
+PACKAGE_QUERIES = st.builds(
+    "type:package {}{} {} repo:/.*/".format,
+    queries.DELETED,
+    st.lists(st.one_of(PACKAGE_WORDS, st.sampled_from(queries.OF_PACKAGES)), max_size=2).map(" ".join),
+    NARROWED,
+)
+
+
+@EXAMPLES
+@given(world=queries.worlds(), texts=queries.several(PACKAGE_QUERIES))
+async def test_packages(searched: Searched, world: World, texts: list[str]) -> None:
+    service = await searched.show(world)
+    for text in texts:
+        await check_packages(service, world, text)
+
+
+async def check_packages(service: SearchService, world: World, text: str) -> None:
+    question = Question.read(text)
+    selecting = [node for node in question.nodes if _selects(node)]
+    images = within(world, [node for node in question.nodes if not _only_words(node)], question.deleted)
+    having = Counter(name for image in images for name in {name for name, _ in _packages(image, question.deleted)})
+    expected = {
+        tuple(name.split("/", 1)): count
+        for name, count in having.items()
+        if all(_is_selected(node, name) for node in selecting)
+    }
+    assert await counted(service, world, text) == expected
+    answer = await service.search(caller(world.person), text)
+    for hit in answer.hits:
+        assert isinstance(hit, PackageHit)
+        versions = {
+            version
+            for image in images
+            for name, version in _packages(image, question.deleted)
+            if name == f"{hit.ecosystem}/{hit.name}"
+        }
+        assert hit.versions == sorted(versions, reverse=True)
+        known = await service.package_versions(caller(world.person), hit.ecosystem, hit.name)
+        readable = [image.content.packages for image in world.readable_images()]
+        assert dict(known) == Counter(
+            version for packages in readable for name, version in set(packages) if name == f"{hit.ecosystem}/{hit.name}"
+        )
+
+
+def _packages(image: Image, deleted: str) -> tuple[tuple[str, str], ...]:
+    content = image.content
+    return {"": content.packages, "yes": content.removed, "include": content.packages + content.removed}[deleted]
+
+
+def _only_words(node: Node) -> bool:
+    return isinstance(node, Word) or (isinstance(node, Or) and all(map(_only_words, node.nodes)))
+
+
+def _selects(node: Node) -> bool:
+    return _only_words(node) or (isinstance(node, Field) and node.name == "package")
+
+
+def _is_selected(node: Node, name: str) -> bool:
+    ecosystem, _, rest = name.partition("/")
+    match node:
+        case Or(nodes):
+            return any(_is_selected(each, name) for each in nodes)
+        case Word():
+            return rest.startswith(node.text) if node.form is Form.BEGINNING else rest == node.text
+        case Field():
+            return any(is_package(_unversioned(node), name, version) for version in VERSIONS)
+    raise AssertionError(ecosystem, node)
+
+
+def _unversioned(node: Field) -> Field:
+    values = [
+        value if value.form is Form.PATTERN else replace(value, text=re.split(r"[@<>=!]", value.text)[0])
+        for value in node.values
+        if not value.operator
+    ]
+    return replace(node, values=tuple(values))
+
+
+FILE_QUERIES = st.builds(
+    "type:file {}{} {} repo:/.*/".format,
+    queries.DELETED,
+    st.lists(st.sampled_from([*queries.OF_FILES, "passwd", "(sh OR file:passwd)"]), min_size=1, max_size=2).map(
+        " ".join
+    ),
+    NARROWED.filter(lambda text: not re.search("file:|path:|sha256:[^ ]{64}", text)),
+)
+
+
+@EXAMPLES
+@given(world=queries.worlds(), texts=queries.several(FILE_QUERIES))
+async def test_files(searched: Searched, world: World, texts: list[str]) -> None:
+    service = await searched.show(world)
+    for text in texts:
+        await check_files(service, world, text)
+
+
+async def check_files(service: SearchService, world: World, text: str) -> None:
+    question = Question.read(text)
+    asking = [node for node in question.nodes if _asks_for_files(node)]
+    images = within(world, [node for node in question.nodes if not _asks_for_files(node)], question.deleted)
+    held = Counter(file for image in images for file in image.content.files(question.deleted))
+    expected = {file: count for file, count in held.items() if all(_is_asked(node, file) for node in asking)}
+    assert await counted(service, world, text) == expected
+
+
+def _asks_for_files(node: Node) -> bool:
+    if isinstance(node, Or):
+        return all(map(_asks_for_files, node.nodes))
+    return isinstance(node, Word) or (isinstance(node, Field) and node.name in ("file", "path", "sha256"))
+
+
+def _is_asked(node: Node, file: tuple[str, str]) -> bool:
+    match node:
+        case Or(nodes):
+            return any(_is_asked(each, file) for each in nodes)
+        case Word():
+            return file[1].rpartition("/")[2] == node.text
+        case Field():
+            return any(is_file(node.name, value, *file) for value in node.values)
+    raise AssertionError(node)
+
+
+OF_A_LAYER = [*queries.OF_LAYERS, "size:>100", "size:100,500", "path:/etc/*", "file:sh", "-size:>200"]
+OF_A_LAYER += [f"-layer:{LAYERS[0].digest}", f"(size:500 OR layer:{LAYERS[1].diff_id})", "(size:>100 file:passwd)"]
+
+
+LAYER_QUERIES = st.builds(
+    "type:layer sort:{} {} {} repo:/.*/".format,
+    st.sampled_from(["images", "size", "size-asc"]),
+    st.lists(st.sampled_from(OF_A_LAYER), max_size=2).map(" ".join),
+    st.one_of(st.just(""), queries.WORD, st.sampled_from(queries.OF_BOTH), st.sampled_from(["tag:v1", "license:mit"])),
+)
+
+
+@EXAMPLES
+@given(world=queries.worlds(), texts=queries.several(LAYER_QUERIES))
+async def test_layers(searched: Searched, world: World, texts: list[str]) -> None:
+    service = await searched.show(world)
+    for text in texts:
+        await check_layers(service, world, text)
+
+
+async def check_layers(service: SearchService, world: World, text: str) -> None:
+    question = Question.read(text)
+    of_layers = [node for node in question.nodes if _is_of_layers(node)]
+    images = within(world, [node for node in question.nodes if not _is_of_layers(node)], "")
+    held = Counter(diff_id for image in images for diff_id in {layer.diff_id for layer in image.content.layers})
+    expected = {
+        (layer.diff_id,): held[layer.diff_id]
+        for layer in LAYERS
+        if held[layer.diff_id] and all(_layer_is(node, layer) for node in of_layers)
+    }
+    assert await counted(service, world, text) == expected
+    answer = await service.search(caller(world.person), text)
+    key = {"images": lambda hit: -hit.images, "size": lambda hit: -hit.size, "size-asc": lambda hit: hit.size}[
+        question.sort
+    ]
+    assert [key(hit) for hit in answer.hits] == sorted(key(hit) for hit in answer.hits)
+    for hit in answer.hits:
+        assert isinstance(hit, LayerHit)
+        assert hit.digest in {layer.digest for layer in LAYERS}
+
+
+def _is_of_layers(node: Node) -> bool:
+    match node:
+        case Not(inner):
+            return _is_of_layers(inner)
+        case And(nodes) | Or(nodes):
+            return all(map(_is_of_layers, nodes))
+        case _:
+            return isinstance(node, Field) and node.name in ("layer", "size", "path", "file", "sha256")
+
+
+def _layer_is(node: Node, layer: Layer) -> bool:
+    alone = Image(Repository("team/x", True, True), Content(0, (layer,)))
+    return World([], []).holds(node, alone, "", None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -102,6 +101,11 @@ def generations(directory: Path) -> list[str]:
     return sorted(entry.name for entry in directory.iterdir() if entry.is_dir() and not entry.is_symlink())
 
 
+def names(directory: Path) -> list[str]:
+    """Return the names of everything in *directory*."""
+    return sorted(entry.name for entry in directory.iterdir())
+
+
 def temporary(directory: Path) -> list[str]:
     """Return the names of files that were to be renamed."""
     return [path.name for path in directory.glob("*/.tmp*")]
@@ -165,7 +169,7 @@ class TestWriters:
 
         again = await TantivyWriter.open(directory)
         assert generations(directory) == [current]
-        assert sorted(os.listdir(directory)) == sorted([current, "CURRENT", "lock"])
+        assert names(directory) == sorted([current, "CURRENT", "lock"])
         assert temporary(directory) == []
         await again.aclose()
 
