@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.responses import Response
 
@@ -182,6 +182,7 @@ class ImagePages:
     def _page(
         self, visit: Visit, digest: Digest, image: ImageAnswer, asked: str, template: str, /, **values: object
     ) -> Response:
+        image = replace(image, base=layers.bases(image.base))
         named = self._named(visit, digest, image, asked)
         wanted = reference(named.repository, named.tag or named.digest) if named.repository else ""
         return self._rendering.page(

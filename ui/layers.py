@@ -70,3 +70,13 @@ def base_layers(layers: Sequence[LayerRow], bases: Sequence[Relation]) -> int:
     return max(
         (base.layers for base in bases if 0 < base.layers < len(layers) and base.certainty != "guess"), default=0
     )
+
+
+def bases(found: Sequence[Relation]) -> list[Relation]:
+    """Leave out what was only declared where the same name is known by its layers, too."""
+    known = {f"{base.repository}:{tag}" for base in found if base.digest for tag in base.tags}
+    return [
+        base
+        for base in found
+        if base.digest or not {base.repository, *(f"{base.repository}:{tag}" for tag in base.tags)} & known
+    ]

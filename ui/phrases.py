@@ -18,6 +18,7 @@ from catalog.browse.errors import (
 )
 from catalog.names import InvalidName
 from ui.errors import FormRefused, SignInNeeded
+from ui.formats import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def phrase(error: Exception) -> Phrase | None:
         case DatabaseFull(what=what):
             return Phrase(507, "No room is left", f"No room is left for the database, {what}. Nothing was changed.")
         case ImageUnread(problem=problem) if problem:
-            return Phrase(409, "This image could not be read", problem)
+            return Phrase(409, "This image could not be read", sentence(problem))
         case ImageUnread():
             return Phrase(503, "Being read", "This image is still being read. That takes a few seconds.", retry_after=2)
         case OutOfWindow(window=window):
@@ -78,7 +79,7 @@ def phrase(error: Exception) -> Phrase | None:
         case TooBroad(what=what, advice=advice):
             return Phrase(400, "Too broad", f"{what}: {advice}.")
         case QueryError(message=message):
-            return Phrase(400, "This cannot be read", message)
+            return Phrase(400, "This cannot be read", sentence(message))
         case CatalogError() | InvalidName():
             return _NOTHING_HERE
         case AuthError():

@@ -29,8 +29,9 @@ _FILTERS = (
     formats.command_line,
     formats.path_of,
     formats.counted,
+    formats.sentence,
     markdown.rendered,
-    markdown.summary,
+    markdown.described,
 )
 
 

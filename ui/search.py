@@ -20,9 +20,12 @@ TITLES: dict[HitType, str] = {
     "file": "Files",
 }
 #: In which orders hits of a kind can be shown: the language's word, and ours.
-SORTS: dict[str, list[tuple[str, str]]] = {
-    "repository": [("", "Best match"), ("pushed", "Newest push"), ("pulls", "Most pulled"), ("name", "Name")],
-    "image": [("", "Best match"), ("pushed", "Newest push"), ("size", "Largest"), ("name", "Name")],
+SORTS: dict[HitType, list[tuple[str, str]]] = {
+    "repository": [("best", "Best match"), ("pushed", "Newest push"), ("pulls", "Most pulled")],
+    "image": [("best", "Best match"), ("pushed", "Newest push"), ("size", "Largest"), ("size-asc", "Smallest")],
+    "package": [("best", "Best match"), ("images", "In most images"), ("name", "Name")],
+    "layer": [("images", "In most images"), ("size", "Largest"), ("size-asc", "Smallest")],
+    "file": [("path", "Path"), ("images", "In most images"), ("size", "Largest")],
 }
 LONGEST = 2000
 _PAGE = 25
@@ -51,7 +54,7 @@ class Search:
             return self._page(visit, text, 400, beyond=error)
         except (SearchUnavailable, LayerIndexUnavailable) as error:
             return self._page(visit, text, 503, {"Retry-After": str(error.retry_after)}, closed=error)
-        return self._page(visit, text, found=found, sort=sort, tabs=_tabs(found), sorts=SORTS.get(found.type, []))
+        return self._page(visit, text, found=found, sort=sort, tabs=_tabs(found), sorts=SORTS[found.type])
 
     async def suggestions(self, visit: Visit) -> Response:
         """`GET /search/suggestions?q=…`: the list below the box; nothing where there is none."""
@@ -84,9 +87,10 @@ def _better(error: QueryError) -> str | None:
     """Return the query with the suggestion in place of what was wrong."""
     if error.suggestion is None:
         return None
-    wrong = error.text[error.start : error.stop]
-    colon = ":" if wrong.endswith(":") and not error.suggestion.endswith(":") else ""
-    return error.text[: error.start] + error.suggestion + colon + error.text[error.stop :]
+    wrong, rest = error.text[error.start : error.stop], error.text[error.stop :]
+    meant = error.suggestion.removesuffix(":")
+    colon = ":" if wrong.endswith(":") or (error.suggestion.endswith(":") and not rest.startswith(":")) else ""
+    return error.text[: error.start] + meant + colon + rest
 
 
 def _tabs(found: SearchAnswer) -> list[tuple[HitType, str, int, bool, str]]:

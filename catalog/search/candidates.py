@@ -16,7 +16,7 @@ from catalog.search import analysis
 from catalog.search.access import terms
 from catalog.search.compile import Compiler, between, digest, package_condition
 from catalog.search.conditions import Condition, Every, Some, Term, Terms, Without
-from catalog.search.documents import LayerDocument, PackageDocument, hidden_token
+from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, hidden_token
 from catalog.search.engine import FacetRequest, SearchRequest, Sort
 from catalog.search.errors import QueryError
 from catalog.search.files import FILE_FIELDS, file_query
@@ -30,6 +30,8 @@ from catalog.search.view import View, every
 
 #: Packages and layers that are counted for one search.
 MOST_CANDIDATES = 2_000
+#: Images whose packages are put together where these are only to be counted, and nothing narrows them by name.
+_SOME_IMAGES = 10
 #: Versions of a package that a hit tells.
 MOST_VERSIONS = 50
 
@@ -75,6 +77,31 @@ async def packages(view: View, question: Question, most: int = MOST_CANDIDATES) 
     elif question.sort == "images" or not selecting:
         rows.sort(key=lambda row: (-row[1], row[0].name, row[0].ecosystem))
     return Counted(rows, more or found.total > len(found.hits), within)
+
+
+async def count_packages(view: View, question: Question, most: int) -> tuple[int, bool]:
+    """Tell how many packages would be found, up to *most*, and whether there may be more.
+
+    What is asked of images alone they all may have: thousands of packages in thousands of images, which costs more to
+    count than all the rest of an answer. Then the packages of some of them are counted.
+    """
+    compiler = view.compiler(question)
+    if any(_selecting(compiler, node) is not None for node in question.nodes):
+        counted = await packages(view, question, most)
+        return len(counted.rows), counted.more
+    within = view.images(*[await compiler.condition(node) for node in question.nodes])
+    found = await view.engine.search(SearchRequest(within, sort=Sort("pushed"), most=_SOME_IMAGES))
+    fields = _package_fields(question)
+    names = {
+        analysis.keyword(name.lower())
+        for hit in found.hits
+        if isinstance(hit.document, ImageDocument)
+        for field, held in (("package", hit.document.packages), ("removed", hit.document.removed))
+        if field in fields
+        for name, _ in held
+        if name
+    }
+    return min(len(names), most), len(names) > most or found.total > len(found.hits)
 
 
 async def package_hits(

@@ -249,8 +249,7 @@ class SearchService:
 
     async def _count(self, view: View, question: Question, text: str) -> tuple[int, bool]:
         if question.type == "package":
-            packages = await candidates.packages(view, question, _FEW_CANDIDATES)
-            return len(packages.rows), packages.more
+            return await candidates.count_packages(view, question, _FEW_CANDIDATES)
         if question.type == "file":
             files = await candidates.files(view, question, text)
             return len(files.rows), files.more

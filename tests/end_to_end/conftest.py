@@ -69,7 +69,7 @@ def repository(maker: Maker) -> str:
 
 def logged(service: Portolan) -> list[dict[str, object]]:
     """What the service has logged so far: its lines that are JSON."""
-    return [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in service.log.read_text().split("\n") if line.startswith("{")]
 
 
 def unexpected(service: Portolan) -> list[dict[str, object]]:

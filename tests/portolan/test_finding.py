@@ -47,10 +47,8 @@ def served(portolan: Portolan) -> Served:
         direct.push("ada/app", app, "v1", "v2")
 
     def found() -> bool:
-        given = {"q": "type:image package:deb/openssl"}
-        answer = httpx.get(
-            f"{portolan.url}/api/v1/search", params=given, auth=(ada.name, ada.password), trust_env=False
-        )
+        given, auth = {"q": "type:image package:deb/openssl"}, (ada.name, ada.password)
+        answer = httpx.get(f"{portolan.url}/api/v1/search", params=given, auth=auth, trust_env=False)
         return bool(answer.is_success and answer.json()["total"] == 2)
 
     wait_until(found, 60, "both images to be found")
@@ -164,7 +162,7 @@ def test_diff_compares(signed_in: Run, served: Served) -> None:
         assert each in same.stderr
 
 
-def test_what_is_not_there_or_not_for_them_fails(run: Run, signed_in: Run, served: Served) -> None:
+def test_what_is_not_there_fails(signed_in: Run) -> None:
     for words in (
         ("image", "ada/none:v1"),
         ("image", "sha256:" + "0" * 64),
@@ -176,12 +174,14 @@ def test_what_is_not_there_or_not_for_them_fails(run: Run, signed_in: Run, serve
     ):
         done = signed_in(*words)
         assert done.exit_code == 1, (words, done.stdout)
-        assert done.stderr.startswith(("Error: ", "portolan: ", "error: ")), done.stderr
-    done = run("logout", served.service.url)
-    assert done.exit_code == 0, done.stderr
-    assert signed_in("image", "ada/app:v1", "--server", served.service.url).exit_code == 1
-    nowhere = signed_in("search", "app")
+        assert done.stderr.startswith("portolan: "), done.stderr
+
+
+def test_nobody_in_particular_finds_what_is_public(run: Run, served: Served) -> None:
+    nowhere = run("search", "app")
     assert nowhere.exit_code == 2
     assert "portolan login" in nowhere.stderr
-    anonymous = signed_in("search", "app", "--server", served.service.url, "--json")
+
+    anonymous = run("search", "app", "--server", served.service.url, "--json")
     assert json.loads(anonymous.stdout)["hits"] == []
+    assert run("image", "ada/app:v1", "--server", served.service.url).exit_code == 1

@@ -24,6 +24,7 @@ _BROUGHT_BY = {
     "jq": "Debian's package jq",
     "npm": "Node.js, or Debian's package npm",
     "oras": "the Go module oras.land/oras",
+    "pngquant": "Debian's package pngquant",
     "podman": "Debian's package podman",
     "podman-compose": "Debian's package podman-compose",
     "postgres": "Debian's package postgresql",

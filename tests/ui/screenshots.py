@@ -6,6 +6,7 @@ read out of layers. Run it after a change that is to be seen, and look at what i
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,13 +15,14 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from tests.services.portolan import Portolan
+from tests.services.programs import require
 from tests.ui.browsing import DESK, PHONE, chromium, sign_in
 from tests.ui.harbour import Fleet, Harbour
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pages"
 
 #: Pictures end here, in CSS pixels: what comes below is more of the same.
-_LONGEST = 2200
+_LONGEST = 1700
 
 
 def addresses(fleet: Fleet) -> Iterator[tuple[str, str, bool]]:
@@ -77,13 +79,19 @@ def main(folder: Path = FOLDER) -> None:
             if width == "desk":
                 shoot(page, service.url, folder / f"first-run-{width}.png")
                 harbour.fill(fleet)
+            known = False
             for name, path, signed_in in sorted(addresses(fleet), key=lambda each: each[2]):
-                if signed_in and not page.context.cookies():
+                if signed_in and not known:
                     sign_in(page, service.url, harbour.ada)
+                    known = True
                 shoot(page, service.url + path, folder / f"{name}-{width}.png")
             page.context.close()
         dark = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]}, color_scheme="dark")
         shoot(dark, f"{service.url}/r/ada/shop:1.4.2", folder / "image-layers-dark.png")
+    # A page has few colours: with a palette of 48 a picture is a third as large, and looks the same.
+    quantiser = require("pngquant")
+    files = sorted(folder.glob("*.png"))
+    subprocess.run([quantiser, "--force", "--ext", ".png", "--speed", "1", "--strip", "48", *files], check=True)
 
 
 if __name__ == "__main__":
