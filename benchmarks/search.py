@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,10 @@ class Api:
     def __init__(self, address: str, token: str) -> None:
         self._connection = http.client.HTTPConnection(address, timeout=60)
         self._headers = {"authorization": f"Bearer {token}"}
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
     def get(self, path: str) -> tuple[float, bytes]:
         """Ask once; return the milliseconds until the whole answer was there, and its body."""
@@ -154,8 +159,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{loaded.documents:,} documents, {loaded.images:,} of images: {loaded.seconds:.1f} s, {rate:,.0f} images/s"
         )
         asked, looked_up = questions(loaded), look_ups(loaded)
-        with servers.portolan(directory, 1) as (server, issuer):
-            api = Api(server.address, issuer.personal())
+        with (
+            servers.portolan(directory, 1) as (server, issuer),
+            closing(Api(server.address, issuer.personal())) as api,
+        ):
             measure(api, asked, options.rounds)
             measure(api, looked_up, options.rounds)
     finally:

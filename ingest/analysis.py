@@ -83,9 +83,9 @@ class Analysis:
     """Analyses images; layers that they share are read once."""
 
     def __init__(
-        self, pool: Pool, kept: Derived, limits: ReadLimits, on_progress: OnProgress = lambda done, total: None
+        self, pools: _Pools, kept: Derived, limits: ReadLimits, on_progress: OnProgress = lambda done, total: None
     ) -> None:
-        self._pool = pool
+        self._pools = pools
         self._facts = Facts(kept)
         self._limits = limits
         self._on_progress = on_progress
@@ -178,7 +178,8 @@ class Analysis:
         self._on_progress(self._done, self._total)
         objects: dict[Digest, bytes] = {}
         diff_ids = {digest: Digest.parse(facts.diff_id) for digest, facts in known.items() if facts is not None}
-        room = asyncio.Semaphore(self._pool.processes + 1)
+        self._pools.want(len(to_read))
+        room = asyncio.Semaphore(self._pools.most + 1)
 
         async def read(index: int, layer: Reference) -> None:
             async with room:
@@ -247,7 +248,7 @@ class Analysis:
     async def _run(
         self, work: str, parameters: dict[str, object], parts: Sequence[bytes], blob: BlobReader | None, seconds: float
     ) -> list[bytes]:
-        return await self._pool.run(work, parameters, parts, blob, seconds=seconds + _LENIENCE)
+        return await self._pools.run(work, parameters, parts, blob, seconds + _LENIENCE)
 
     @staticmethod
     def _unkept() -> suppress:
@@ -260,13 +261,48 @@ async def analysing(
     processes: int, memory: int, kept: Derived, limits: ReadLimits, on_progress: OnProgress
 ) -> AsyncIterator[Analysis]:
     """Analyse with *processes* of *memory* bytes each, which run as long as the context is open."""
-    pool = Pool(processes, memory)
-    running = asyncio.create_task(pool.keep())
     try:
-        yield Analysis(pool, kept, limits, on_progress)
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
+        async with asyncio.TaskGroup() as group:
+            pools = _Pools(processes, memory, group)
+            try:
+                yield Analysis(pools, kept, limits, on_progress)
+            finally:
+                pools.end()
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+class _Pools:
+    """As many processes as there is work for: to start one that nobody needs takes as long as to read a small layer."""
+
+    def __init__(self, most: int, memory: int, group: asyncio.TaskGroup) -> None:
+        self.most = most
+        self._memory = memory
+        self._group = group
+        self._pool: Pool | None = None
+        self._running: list[asyncio.Task[None]] = []
+
+    def want(self, works: int) -> None:
+        """Be told that *works* are about to come, all at once."""
+        processes = min(works, self.most)
+        if works and (self._pool is None or processes > self._pool.processes):
+            self.end()
+            self._pool = Pool(processes, self._memory)
+            self._running.append(self._group.create_task(self._pool.keep()))
+
+    async def run(
+        self, work: str, parameters: dict[str, object], parts: Sequence[bytes], blob: BlobReader | None, seconds: float
+    ) -> list[bytes]:
+        """See `Pool.run`."""
+        self.want(1)
+        assert self._pool is not None
+        return await self._pool.run(work, parameters, parts, blob, seconds=seconds)
+
+    def end(self) -> None:
+        """End those that there are. Nothing is under way whenever this is called."""
+        for running in self._running:
+            running.cancel()
+        self._running.clear()
 
 
 class _Hasty(PosixFileSystem):

@@ -45,6 +45,9 @@ _FIRST_PARTS = {
     **{
         part: part for part in ("api", "healthz", "metrics", "readyz", "set-up", "static", "token", "v1", ".well-known")
     },
+    **dict.fromkeys(
+        ("account", "compare", "files", "first-image", "i", "l", "p", "r", "search", "sign-in", "sign-out"), "page"
+    ),
 }
 
 #: Status that is logged and counted where the client went away before there was one (as nginx calls it).

@@ -116,12 +116,12 @@ def _json(answer: httpx.Response) -> Any:
 
 
 def _where(told: dict[str, Any]) -> str:
-    """Show the place in a query that cannot be read, and what was probably meant; nothing for other refusals."""
+    """Name the place in a query that cannot be read, and what was probably meant; nothing for other refusals."""
     query, start, stop = told.get("query"), told.get("start"), told.get("stop")
     if not (isinstance(query, str) and isinstance(start, int) and isinstance(stop, int)):
         return ""
     meant = f" Did you mean {told['suggestion']}?" if told.get("suggestion") else ""
-    return f"{meant}\n{query}\n{' ' * start}{'^' * max(stop - start, 1)}"
+    return f" In {query!r} it is {query[start:stop]!r}.{meant}"
 
 
 def _refusal(answer: httpx.Response) -> str:

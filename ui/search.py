@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from catalog.browse import Browse
-from catalog.browse.answers import HitType, SearchAnswer
+from catalog.browse.answers import Facet, HitType, SearchAnswer
 from catalog.browse.errors import LayerIndexUnavailable, OutOfWindow, QueryError, SearchUnavailable, TooBroad
 from ui.headers import HEADERS
 from ui.rendering import Rendering
@@ -54,7 +54,7 @@ class Search:
             return self._page(visit, text, 400, beyond=error)
         except (SearchUnavailable, LayerIndexUnavailable) as error:
             return self._page(visit, text, 503, {"Retry-After": str(error.retry_after)}, closed=error)
-        return self._page(visit, text, found=found, sort=sort, tabs=_tabs(found), sorts=SORTS[found.type])
+        return self._page(visit, text, found=found, sort=sort, tabs=_tabs(found), facets=_narrowing(found), sorts=SORTS[found.type])
 
     async def suggestions(self, visit: Visit) -> Response:
         """`GET /search/suggestions?q=…`: the list below the box; nothing where there is none."""
@@ -74,6 +74,7 @@ class Search:
             **nothing,
             "sort": "",
             "tabs": [],
+            "facets": [],
             "sorts": [],
             "kind": kind if kind in TITLES else "",
             "box": text,
@@ -91,6 +92,15 @@ def _better(error: QueryError) -> str | None:
     meant = error.suggestion.removesuffix(":")
     colon = ":" if wrong.endswith(":") or (error.suggestion.endswith(":") and not rest.startswith(":")) else ""
     return error.text[: error.start] + meant + colon + rest
+
+
+def _narrowing(found: SearchAnswer) -> list[Facet]:
+    """Leave out facets of which every choice would find the same as now."""
+    return [
+        facet
+        for facet in found.facets
+        if any(value.chosen or found.more or value.count != found.total for value in facet.values)
+    ]
 
 
 def _tabs(found: SearchAnswer) -> list[tuple[HitType, str, int, bool, str]]:

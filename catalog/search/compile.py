@@ -163,7 +163,7 @@ class Compiler:
         if asked.name in _NUMBERS:
             return self._number(asked)
         if asked.name == "base":
-            return Some(tuple([await self._base(value.text) for value in asked.values]))
+            return Some(tuple(await self.bases([value.text for value in asked.values])))
         found = Some(tuple([self._value(asked, value) for value in asked.values]))
         name = {"label": "label", "anno": "annotation", "layer": "layer"}.get(asked.name)
         if name is not None and not denied:
@@ -280,24 +280,32 @@ class Compiler:
     def _sources(self, packages: Sequence[AskedPackage]) -> Condition:
         return Some(tuple(package_condition("source", asked) for asked in packages))
 
-    async def _base(self, text: str) -> Condition:
-        """Images whose layers stand on those of the image *text*, and images that say so."""
-        request = SearchRequest(
-            Every((Term("kind", "image"), self._readable, image_named(text, self._default_namespace))), most=_MOST_BASES
-        )
+    async def bases(self, texts: Sequence[str]) -> list[Condition]:
+        """Return for each of *texts* the condition of images whose layers stand on those of the image that it names,
+        or that say so.
+
+        Raises:
+            TooBroad: they name too many images.
+        """
+        names = [ImageName.read(text, self._default_namespace) for text in texts]
+        named = Some(tuple(name.condition for name in names))
+        request = SearchRequest(Every((Term("kind", "image"), self._readable, named)), most=_MOST_BASES)
         found = await self._engine.search(request)
         if found.total > _MOST_BASES:
-            raise TooBroad(f"base:{text}", f"more than {_MOST_BASES} images are meant; name a tag or a digest")
-        tops: dict[str, None] = {}
-        digests: dict[str, None] = {}
-        for hit in found.hits:
-            assert isinstance(hit.document, ImageDocument), "only these are of that kind"
-            digests[hit.document.digest] = None
-            if hit.document.chains:
-                tops[hit.document.chains[-1]] = None
-        declared = Terms("base", declared_names(text))
-        built = Every((terms("chain", tops), Without(terms("digest", digests))))
-        return Some((declared, built)) if tops else declared
+            raise TooBroad(f"base:{texts[0]}", f"more than {_MOST_BASES} images are meant; name a tag or a digest")
+        documents = [hit.document for hit in found.hits if isinstance(hit.document, ImageDocument)]
+        return [
+            _built_on([document for document in documents if name.means(document)], Terms("base", declared_names(text)))
+            for text, name in zip(texts, names, strict=True)
+        ]
+
+
+def _built_on(bases: Sequence[ImageDocument], declared: Condition) -> Condition:
+    tops = [document.chains[-1] for document in bases if document.chains]
+    if not tops:
+        return declared
+    others = Without(terms("digest", (document.digest for document in bases)))
+    return Some((declared, Every((terms("chain", tops), others))))
 
 
 def beginning(text: str) -> Condition:
@@ -350,19 +358,38 @@ def package_condition(name: str, asked: AskedPackage) -> Condition:
             return Pattern(name, check(f"{asked.ecosystem}/{asked.name}", fold=True).pattern)
 
 
-def image_named(text: str, default_namespace: str) -> Condition:
-    """Return the condition that an image is what ``NAME[:TAG][@DIGEST]``, or a digest alone, names."""
-    name, _, pinned = text.rpartition("@") if "@" in text else (text, "", "")
-    if re.fullmatch(r"sha(?:256|512):[0-9a-f]+", name):
-        return Term("digest", name)
-    name, colon, tag = bare_repository(name).partition(":")
-    name = analysis.name_value(name)
-    conditions: list[Condition] = [Term("repository", name if "/" in name else f"{default_namespace}/{name}")]
-    if pinned:
-        conditions.append(Term("digest", analysis.keyword(pinned.lower())))
-    elif colon:
-        conditions.append(Term("tag", analysis.keyword(tag)))
-    return Every(tuple(conditions))
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """What ``NAME[:TAG][@DIGEST]``, or a digest alone, names; what is empty was not said."""
+
+    repository: str = ""
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def read(cls, text: str, default_namespace: str) -> ImageName:
+        """Read a name; whatever it is, it names something, if nothing that there is."""
+        if re.fullmatch(r"sha(?:256|512):[0-9a-f]+", text):
+            return cls(digest=text)
+        name, _, pinned = text.partition("@")
+        name, _, tag = bare_repository(name).partition(":")
+        name = analysis.name_value(name)
+        repository = name if "/" in name else f"{default_namespace}/{name}"
+        return cls(repository, "" if pinned else tag, pinned.lower())
+
+    @property
+    def condition(self) -> Condition:
+        """The condition of images that it names."""
+        said = (("repository", self.repository), ("tag", self.tag), ("digest", self.digest))
+        return Every(tuple(Term(name, analysis.keyword(value)) for name, value in said if value))
+
+    def means(self, image: ImageDocument) -> bool:
+        """Tell whether it names *image*."""
+        return (
+            self.repository in ("", image.repository)
+            and (not self.tag or self.tag in image.tags)
+            and (not self.digest or self.digest in (image.digest, *image.parents))
+        )
 
 
 def declared_names(text: str) -> tuple[str, ...]:

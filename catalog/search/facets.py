@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from catalog.browse.answers import Facet, FacetValue
+from catalog.search.compile import Compiler
 from catalog.search.conditions import Condition, Every, Term
 from catalog.search.engine import Count, FacetRequest, SearchEngine
+from catalog.search.errors import TooBroad
 from catalog.search.language import Field, Form, Node, Value
 from catalog.search.language.check import bare_repository
 from catalog.search.question import Question
@@ -60,7 +62,11 @@ async def requests(question: Question, narrowed: Narrowed) -> list[FacetRequest]
 
 
 async def facets(
-    engine: SearchEngine, question: Question, asked: Sequence[FacetRequest], counted: Sequence[list[Count]]
+    engine: SearchEngine,
+    compiler: Compiler,
+    question: Question,
+    asked: Sequence[FacetRequest],
+    counted: Sequence[list[Count]],
 ) -> list[Facet]:
     """Return the facets that were *asked* for and *counted*."""
     found: list[Facet] = []
@@ -72,11 +78,13 @@ async def facets(
                 (_shown(field, each.value), each.count) for each in counted[position] if _is_shown(field, each)
             )
             position += 1
-        ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]
+        ordered = _ordered(values)
         chosen = chosen_values(question, kind.name)
-        missing = [value for value in chosen if value not in dict(ordered)]
-        if missing:
-            conditions = [Every((asked[position - 1].condition, _holding(kind, value))) for value in missing]
+        condition = asked[position - 1].condition
+        if kind.name == "base":
+            ordered = await _bases(engine, compiler, condition, [value for value, _ in ordered], chosen)
+        elif missing := [value for value in chosen if value not in dict(ordered)]:
+            conditions = [Every((condition, _holding(kind, value))) for value in missing]
             ordered += zip(missing, await engine.count(conditions), strict=True)
         if ordered:
             rows = [
@@ -85,6 +93,25 @@ async def facets(
             ]
             found.append(Facet(kind.name, kind.title, rows))
     return found
+
+
+def _ordered(values: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES]
+
+
+async def _bases(
+    engine: SearchEngine, compiler: Compiler, condition: Condition, declared: Sequence[str], chosen: Sequence[str]
+) -> list[tuple[str, int]]:
+    """Count images by their bases: those that images name, for what is built on them without saying so too."""
+    values = list(dict.fromkeys((*declared, *chosen)))
+    if not values:
+        return []
+    try:
+        built = await compiler.bases(values)
+    except TooBroad:
+        return []
+    counts = await engine.count([Every((condition, each)) for each in built])
+    return sorted(zip(values, counts, strict=True), key=lambda item: (-item[1], item[0]))
 
 
 def chosen_values(question: Question, name: str) -> list[str]:
@@ -141,8 +168,11 @@ def _shown(field: str, value: str) -> str:
 
 
 def _is_shown(field: str, count: Count) -> bool:
-    """A base has several names: the shortest is shown."""
+    """A base has several names: the shortest with a tag is shown."""
     value = count.value
-    return field != "base" or not (
-        "@" in value or value.startswith(("sha256:", "library/")) or bare_repository(value) != value
+    return field != "base" or (
+        ":" in value
+        and "@" not in value
+        and not value.startswith(("sha256:", "sha512:", "library/"))
+        and bare_repository(value) == value
     )

@@ -6,6 +6,7 @@ engine that is not narrowed by it, but for candidates (packages, layers), which 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,6 +49,8 @@ MOST_ON_A_PAGE = 100
 _ELSEWHERE: tuple[HitType, ...] = ("repository", "image", "package", "file")
 #: Packages that are counted to tell how many there are elsewhere.
 _FEW_CANDIDATES = 200
+#: Seconds that counting the hits of one other type may take: an answer does not wait for a layer index that hangs.
+_LONGEST_ELSEWHERE = 1.0
 
 
 class SearchService:
@@ -183,8 +186,10 @@ class SearchService:
             size=size,
             total=found.total,
             more=False,
-            hits=self._hits(found, question, narrowing.asked),
-            facets=await facets.facets(self._engine, question, asked, found.facets) if with_facets else [],
+            hits=self._hits(found, question, narrowing.compiler.asked),
+            facets=await facets.facets(self._engine, narrowing.compiler, question, asked, found.facets)
+            if with_facets
+            else [],
             chips=question.chips(),
             corrected=await self._corrected(view, question, found.total),
         )
@@ -240,8 +245,9 @@ class SearchService:
                 continue
             text = question.for_type(type)
             try:
-                count, more = await self._count(view, Question.read(text), text)
-            except (QueryError, TooBroad, LayerIndexUnavailable):
+                async with asyncio.timeout(_LONGEST_ELSEWHERE):
+                    count, more = await self._count(view, Question.read(text), text)
+            except (QueryError, TooBroad, LayerIndexUnavailable, TimeoutError):
                 continue
             if count:
                 found.append(Elsewhere(type, count, more, text))
@@ -266,7 +272,7 @@ class _Narrowing:
         self._conditions = conditions
         self._made: dict[tuple[tuple[Node, Condition], ...], Condition] = {}
         self._joined: dict[tuple[Condition, ...], Condition] = {}
-        self.asked = compiler.asked
+        self.compiler = compiler
 
     @classmethod
     async def of(cls, view: View, question: Question) -> _Narrowing:

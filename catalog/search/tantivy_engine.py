@@ -140,7 +140,13 @@ class TantivySearch:
     def _counts(self, field: str, values: Sequence[str], within: Condition) -> list[int]:
         view = self._newest()
         among = view.queries.filter(within)
-        return [view.count(both(view.queries.term(field, value), among)) for value in values]
+        # Of hundreds of values most are nowhere: the dictionary says so in a third of the time that a search takes.
+        return [
+            0
+            if value.isascii() and not view.searcher.doc_freq(field, value)
+            else view.count(both(view.queries.term(field, value), among))
+            for value in values
+        ]
 
     def _documents(self, ids: Sequence[str]) -> list[Document | None]:
         view = self._newest()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cas import InvalidName, RepositoryName, parse_reference
 from ingest.sources.layouts import ArchiveFiles, DirectoryFiles, DockerArchiveSource, LayoutSource
-from ingest.sources.registry import Credentials, RegistrySource
 from ingest.sources.source import (
+    Credentials,
     FetchedManifest,
     InvalidSource,
     Refused,
@@ -55,12 +55,18 @@ def open_source(text: str, credentials: Credentials, *, plain_http: bool = False
 
 
 def _path_and_tag(rest: str, text: str) -> tuple[Path, str]:
-    """Split at the first colon behind what exists: a path may hold colons as well as a tag may."""
+    """Split behind the longest path that exists: a path may hold colons as well as a tag may."""
     if not rest:
         raise InvalidSource(text, _FORMS)
     whole = Path(rest)
     if whole.exists():
         return whole, ""
+    path, colon, tag = rest.rpartition(":")
+    while colon:
+        if Path(path).exists():
+            return Path(path), tag
+        path, colon, before = path.rpartition(":")
+        tag = f"{before}:{tag}"
     path, _, tag = rest.partition(":")
     return Path(path), tag
 
@@ -80,6 +86,8 @@ def _registry(text: str, credentials: Credentials, *, plain_http: bool) -> Sourc
         parsed = parse_reference(reference)
     except InvalidName as error:
         raise InvalidSource(text, f"{_FORMS}; {error}") from error
+    from ingest.sources.registry import RegistrySource  # its client takes longer to import than a layout to read
+
     scheme = "http" if plain_http or _LOOPBACK.fullmatch(host) else "https"
     # Asked for as it was written: whether a name without a slash has a namespace is the registry's own business.
     return RegistrySource(f"{scheme}://{host}", name if "/" not in name else repository.text, str(parsed), credentials)

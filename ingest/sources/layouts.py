@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import posixpath
 import tarfile
 from pathlib import Path
 from typing import Protocol
@@ -89,7 +90,7 @@ class ArchiveFiles:
             if member is None or not (member.issym() or member.islnk()):
                 break
             base = "" if member.islnk() else member.name.rpartition("/")[0]
-            member = self._members.get(_plain(f"{base}/{member.linkname}"))
+            member = self._members.get(_inside(f"{base}/{member.linkname}"))
         if member is None or not member.isfile():
             raise SourceUnreadable(self.what, f"does not hold {name}")
         # A descriptor of its own for each: several layers are read at once.
@@ -224,6 +225,11 @@ def _place(digest: Digest) -> str:
 
 def _plain(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def _inside(name: str) -> str:
+    """Return the path that a link's target comes to; one that leaves the archive comes to nothing in it."""
+    return posixpath.normpath(_plain(name))
 
 
 def _media_type(content: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ import httpx
 
 from cas import BlobReader, Digest
 from catalog.images.manifests import Reference
-from ingest.sources.source import MOST, FetchedManifest, Refused, SourceUnreadable
+from ingest.sources.source import MOST, Credentials, FetchedManifest, Refused, SourceUnreadable
 from ingest.sources.streams import NetworkStream
 
 _ACCEPT = ", ".join(
@@ -27,10 +27,6 @@ _ACCEPT = ", ".join(
 _PIECE = 1024 * 1024
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
-
-#: What is known for a host and a repository of it: a name and a password, or a token that is sent as it is; None for
-#: neither.
-Credentials = Callable[[str, str], tuple[str, str] | str | None]
 
 
 class RegistrySource:

@@ -8,10 +8,15 @@ SourceError
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from cas import BlobReader, Digest
 from catalog.images.manifests import Reference
+
+#: What is known for a host and a repository of it: a name and a password, or a token that is sent as it is; None for
+#: neither.
+Credentials = Callable[[str, str], tuple[str, str] | str | None]
 
 #: Bytes of a manifest or a config, at most.
 MOST = 4 * 1024 * 1024

@@ -42,7 +42,6 @@ QUESTIONS = (
     "images/{image}/packages",
     "images/{image}/files",
     "repositories/alice/logbook",
-    "repositories/alice/logbook/tags",
     "resolve?image=alice/logbook:v1",
 )
 

