@@ -54,7 +54,9 @@ class Search:
             return self._page(visit, text, 400, beyond=error)
         except (SearchUnavailable, LayerIndexUnavailable) as error:
             return self._page(visit, text, 503, {"Retry-After": str(error.retry_after)}, closed=error)
-        return self._page(visit, text, found=found, sort=sort, tabs=_tabs(found), facets=_narrowing(found), sorts=SORTS[found.type])
+        return self._page(
+            visit, text, found=found, sort=sort, tabs=_tabs(found), facets=_narrowing(found), sorts=SORTS[found.type]
+        )
 
     async def suggestions(self, visit: Visit) -> Response:
         """`GET /search/suggestions?q=…`: the list below the box; nothing where there is none."""

@@ -75,7 +75,10 @@ class Tables:
         self._writing = threading.Lock()
         self._swept = False
         with self._understood():
-            self._db = Rdict(str(directory), _options(begin))
+            options = _options(begin)
+            # Of a database that is there already, rocksdict takes the options that are written beside it, without those
+            # of the cache and of filters, unless those of its column family are given.
+            self._db = Rdict(str(directory), options, column_families={"default": options})
 
     @contextmanager
     def _understood(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,8 +14,8 @@ from tests.services.programs import require
 PHONE = (390, 844)
 DESK = (1280, 900)
 
-#: A status of 4xx is told on the console; where a test provokes one, that is no complaint.
-_STATUS = "the server responded with a status of 4"
+#: A refusal is told on the console; where a test provokes one, that is no complaint.
+_REFUSED = re.compile(r"the server responded with a status of (?:4\d\d|503)")
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def visiting(
 def listen(context: BrowserContext) -> list[str]:
     """Gather what goes wrong in the pages of *context*: scripts that fail, policies that are broken, strange hosts."""
     complaints: list[str] = []
-    context.on("console", lambda message: complaints.append(message.text) if _STATUS not in message.text else None)
+    context.on("console", lambda message: None if _REFUSED.search(message.text) else complaints.append(message.text))
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     context.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
     context.on("request", lambda asked: complaints.append(asked.url) if "//127.0.0.1:" not in asked.url else None)

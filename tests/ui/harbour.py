@@ -106,8 +106,8 @@ def dpkg_status(packages: Mapping[str, str]) -> dict[str, Content]:
     for name, version in sorted(packages.items()):
         source = f"Source: {_SOURCES[name]}\n" if name in _SOURCES else ""
         records.append(
-            f"Package: {name}\nStatus: install ok installed\nPriority: optional\nSection: libs\nInstalled-Size: 100\n"
-            f"Maintainer: Somebody <somebody@debian.test>\nArchitecture: amd64\n{source}Version: {version}\n"
+            f"Package: {name}\nStatus: install ok installed\nSection: libs\nInstalled-Size: 100\n"
+            f"Maintainer: Us <us@debian.test>\nArchitecture: amd64\n{source}Version: {version}\n"
             f"Description: the package {name}\n"
         )
     files: dict[str, Content] = {"var/lib/dpkg/status": "\n".join(records)}
@@ -123,8 +123,9 @@ def python_package(name: str, version: str, license: str = "MIT") -> dict[str, C
     """A package as pip installs it."""
     place = f"usr/local/lib/python3.11/site-packages/{name}-{version}.dist-info"
     module = f"usr/local/lib/python3.11/site-packages/{name}/__init__.py"
+    about = f"Name: {name}\nVersion: {version}\nLicense-Expression: {license}\n"
     return {
-        f"{place}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nLicense-Expression: {license}\n",
+        f"{place}/METADATA": f"Metadata-Version: 2.1\n{about}",
         f"{place}/RECORD": f"{name}/__init__.py,,\n",
         f"{place}/INSTALLER": "pip\n",
         module: _noise(name + version, 9000),

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import sqlalchemy
 from starlette.applications import Starlette
 
 from auth import Access, Fingerprints, LastUse, Passwords, People, PublicKeys, SetUp, SignIn, Tokens, Verifier
 from auth.sessions import Sessions
 from catalog.repositories import Repositories
-from database import Database, connect, migrations
+from database import Database, connect, metadata
 from portolan import banner
-from portolan.app import MIGRATIONS
 from portolan.origin import Origin
+from tests.auth.hub import CountingHasher
 from tests.ui.canned import CannedBrowse
 from ui import Pages
 
@@ -69,9 +70,11 @@ def form_token(page: str) -> str:
 async def site(directory: Path, *, empty: bool = False, public_url: str | None = None) -> AsyncIterator[Site]:
     """Open a site with `ada`, who administers it, and `bob`."""
     url = f"sqlite:///{directory}/portolan.db"
-    await migrations.upgrade(url, MIGRATIONS)
+    engine = sqlalchemy.create_engine(url)
+    metadata.create_all(engine)
+    engine.dispose()
     database = await connect(url)
-    passwords = Passwords()
+    passwords = Passwords(CountingHasher(), threads=2)
     fingerprints = await Fingerprints.open(database)
     repositories = Repositories(database)
     access = Access(database, repositories)

@@ -144,12 +144,9 @@ async def test_a_refusal_is_a_page_with_a_reason_and_a_way_on(site: Site, path: 
 
 
 def assert_harmless(page: str) -> None:
-    """Check that what somebody pushed stands there as text, and did not become elements or attributes."""
-    outline = Outline(page)
+    """Check that what somebody pushed did not become an element; that no link leads to a script is checked for all."""
     assert "<img" not in page
-    assert not re.search(r"<script>", page)
-    assert not any("javascript:" in (value or "") for _, attributes in outline.elements for value in attributes.values()
-                   if value != HOSTILE and value is not None and value.startswith("javascript:"))  # fmt: skip
+    assert "<script>" not in page
 
 
 async def test_hostile_texts_are_shown_as_they_are(site: Site) -> None:

@@ -90,7 +90,8 @@ def _package(value: Value) -> AskedPackage:
     at = name.rfind("@")
     if at > 0 and "/" not in name[at:] and value.form is Form.WHOLE:
         name, version = name[:at], name[at + 1 :]
-    if not name or not name.strip("/@"):
+    everything = bool(ecosystem) and value.form is Form.BEGINNING
+    if not name.strip("/@") and not (everything and not name):
         raise BadValue(value, "expected a package, as openssl, deb/openssl@3.0.11-1 or openssl<3.0.7")
     if comparisons and version:
         raise BadValue(value, "expected a version after @, or a comparison, not both")

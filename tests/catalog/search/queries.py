@@ -94,6 +94,24 @@ def worlds(draw: st.DrawFn) -> World:
     return World(repositories, images, draw(st.sampled_from(PEOPLE)))
 
 
+@st.composite
+def layered_worlds(draw: st.DrawFn) -> World:
+    """Images that differ in their layers alone, some on top of others, in a public repository and in a private one."""
+    repositories = [
+        Repository("library/nginx", True, True),
+        Repository("team/app", *draw(st.sampled_from(VISIBILITIES))),
+    ]
+    stacks: list[tuple[Layer, ...]] = []
+    for _ in range(5):
+        below = draw(st.sampled_from([(), *stacks]))
+        stacks.append((*below, *draw(st.permutations(LAYERS))[: draw(st.integers(1, 3))]))
+    images = [
+        Image(draw(st.sampled_from(repositories)), Content(number, layers), (f"v{number}",))
+        for number, layers in enumerate(stacks)
+    ]
+    return World(repositories, images, draw(st.sampled_from(PEOPLE[:4])))
+
+
 def short(layer: Layer) -> str:
     return layer.digest.removeprefix("sha256:")[:9]
 
@@ -176,3 +194,10 @@ IMAGE_QUERIES = several(
         ),
     )
 )
+
+_OF_LAYERS = st.one_of(
+    st.sampled_from(OF_FILES),
+    st.sampled_from(OF_FILES),
+    st.sampled_from([f"base:{name}:v{number}" for name in ("nginx", "team/app") for number in range(4)]),
+)
+LAYER_QUERIES = several(st.builds("{}type:image {}".format, DELETED, joined(_OF_LAYERS)))

@@ -5,23 +5,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert
 
-from auth import Access
-from auth.callers import Caller
-from auth.limits import Limits
-from auth.tables import namespaces, people
-from cas import Digest
-from cas.layer_index.rocks import RocksLayerIndex
 from catalog.browse.answers import (
     Facet,
     FileHit,
@@ -32,128 +20,26 @@ from catalog.browse.answers import (
     RepositoryHit,
     SearchAnswer,
 )
-from catalog.metadata.tables import repositories, tightened
-from catalog.repositories import Repositories
-from catalog.search.documents import Document
-from catalog.search.engine import RemoveAll, SearchEngine, Write
 from catalog.search.language import And, Field, Form, Node, Not, Or, conjuncts, parse, write
 from catalog.search.language import Term as Word
 from catalog.search.question import Question, infer
 from catalog.search.service import SearchService
-from catalog.search.tantivy_engine import TantivySearch
-from catalog.search.tantivy_writer import TantivyWriter
-from database import Database, Query, Transaction
 from tests.catalog.search import queries
-from tests.catalog.search.memory_engine import MemorySearch
-from tests.catalog.search.memory_layers import MemoryLayers
+from tests.catalog.search.searched import Searched, caller
 from tests.catalog.search.world import (
     LAYERS,
     VERSIONS,
     Content,
     Image,
     Layer,
-    Person,
     Repository,
     World,
     is_file,
     is_package,
 )
-from tests.database.engines import fresh_database
 
 #: Each example writes the whole world anew into the same directories.
 EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-#: Makes documents all that there are.
-Rewrite = Callable[[list[Document]], Awaitable[None]]
-
-
-class Searched(NamedTuple):
-    """A search service, and how its engine is given documents."""
-
-    service: SearchService
-    database: Database
-    engine: SearchEngine
-    rewrite: Rewrite
-
-    async def show(self, world: World) -> SearchService:
-        """Make *world* what is searched."""
-        await self.rewrite(list(world.documents()))
-        await self.database.write(lambda tx: _rows(tx, world))
-        return self.service
-
-
-PEOPLE = sorted({(person.name, person.namespaces, person.administrator) for person in queries.PEOPLE}, key=str)
-
-
-@pytest.fixture(params=["memory", "tantivy"])
-async def searched(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Searched]:
-    """Search over an engine that looks at every document, and over the engine and the layer index that ship."""
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(fresh_database("sqlite", request, tmp_path))
-        await database.write(_people)
-        access = Access(database, Repositories(database))
-        entries = {Digest.parse(layer.diff_id): layer.entries() for layer in LAYERS}
-        if request.param == "memory":
-            index, engine = MemoryLayers(entries), MemorySearch()
-            service = SearchService(engine, index, database, access, now=lambda: World.now)
-            yield Searched(service, database, engine, engine.rewrite)
-            return
-        owned = await stack.enter_async_context(RocksLayerIndex.open(tmp_path / "layers"))
-        async with owned.rebuilding():
-            for diff_id, found in entries.items():
-                await owned.add_layer(diff_id, 0, found, {})
-        writer = await TantivyWriter.open(tmp_path / "search")
-        stack.push_async_callback(writer.aclose)
-        tantivy = TantivySearch(tmp_path / "search")
-        stack.push_async_callback(tantivy.aclose)
-
-        async def rewrite(documents: list[Document]) -> None:
-            removed = [RemoveAll("kind", kind) for kind in ("repository", "image", "layer", "package")]
-            await writer.apply([*removed, *(Write(document, 1) for document in documents)])
-
-        service = SearchService(tantivy, owned, database, access, now=lambda: World.now)
-        yield Searched(service, database, tantivy, rewrite)
-
-
-async def _people(tx: Transaction) -> None:
-    columns = ("id", "name", "generation", "administrator", "disabled", "created")
-    for name, owned, administrator in PEOPLE:
-        values = {"generation": 0, "administrator": int(administrator), "disabled": 0, "created": 0}
-        await tx.run(Query(insert(people), *columns), id=name, name=name, **values)
-        for namespace in owned:
-            await tx.run(_NAMESPACE, name=namespace, owner_id=name, created=0)
-    await tx.run(_NAMESPACE, name="library", owner_id=None, created=0)
-
-
-_NAMESPACE = Query(insert(namespaces), "name", "owner_id", "created")
-_DELETE = [Query(delete(tightened)), Query(delete(repositories))]
-_INSERT = Query(insert(repositories), "id", "name", "namespace", "public", "description", "created")
-_TIGHTEN = Query(insert(tightened), "repository_id", "version")
-
-
-async def _rows(tx: Transaction, world: World) -> None:
-    for statement in _DELETE:
-        await tx.run(statement)
-    for repository in world.repositories:
-        if repository.now is not None:
-            await tx.run(
-                _INSERT,
-                id=repository.id,
-                name=repository.name,
-                namespace=repository.namespace,
-                public=int(repository.now),
-                description=repository.description,
-                created=0,
-            )
-        if repository.now is None or (repository.public and not repository.now):
-            await tx.run(_TIGHTEN, repository_id=repository.id, version=1)
-
-
-def caller(person: Person) -> Caller:
-    limits = None
-    if person.limits is not None:
-        limits = Limits.parse(" ".join(f"repository:{name}:pull" for name in person.limits) or "registry:catalog:*")
-    return Caller("" if person.name == "nobody" else person.name, person.name, person.administrator, limits=limits)
 
 
 async def every_page(service: SearchService, world: World, text: str, size: int = 3) -> list[SearchAnswer]:
@@ -218,12 +104,13 @@ def check_facets(world: World, question: Question, facets: list[Facet]) -> None:
         narrowed = Question(
             question.type, question.sort, question.deleted, kept, question.directives, question.completing
         )
-        found = Counter(
-            value for hit in expected_hits(world, narrowed) for value in set(facet_values(world, name, hit))
-        )
+        hits = expected_hits(world, narrowed)
+        found = Counter(value for hit in hits for value in set(facet_values(world, name, hit)))
         if name == "base":
-            named = {hit.content.base for hit in expected_hits(world, narrowed) if isinstance(hit, Image)}
-            found = Counter({value: count for value, count in found.items() if value in named | chosen(question)})
+            # What images name; whoever is built on that without naming it is counted with them.
+            images = [hit for hit in hits if isinstance(hit, Image)]
+            named = chosen(question) | {image.content.base for image in images if image.content.base}
+            found = Counter(value for image in images for value in named if world.is_built_on(value, image))
         expected = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:10]
         (facet,) = [each for each in facets if each.name == name] or [None]
         shown = [(value.value, value.count) for value in facet.values] if facet is not None else []
@@ -273,10 +160,7 @@ def facet_values(world: World, name: str, hit: Image | Repository) -> list[str]:
         case "label":
             return [f"{key}={value}" for key, value in content.labels]
         case _:
-            # Whoever is built on what others name, without naming it, is counted with them.
-            return [
-                value for value in ("nginx:latest", "debian:12", "nginx", "team/app") if world.is_built_on(value, hit)
-            ]
+            return []
 
 
 def key_of(hit: Image | Repository) -> tuple[str, ...]:
@@ -315,6 +199,15 @@ async def test_repositories(searched: Searched, world: World, texts: list[str]) 
 @EXAMPLES
 @given(world=queries.worlds(), texts=queries.IMAGE_QUERIES)
 async def test_images(searched: Searched, world: World, texts: list[str]) -> None:
+    service = await searched.show(world)
+    for text in texts:
+        await check(service, world, text)
+
+
+@EXAMPLES
+@given(world=queries.layered_worlds(), texts=queries.LAYER_QUERIES)
+async def test_images_by_their_layers(searched: Searched, world: World, texts: list[str]) -> None:
+    """What upper layers hide, and what images are built on, also where the caller may not read that."""
     service = await searched.show(world)
     for text in texts:
         await check(service, world, text)
