@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -44,7 +45,7 @@ _MIB = 1024 * _KIB
 
 #: Memory: what was read lately, indexes and filters included; and what was written and is not in a table yet (twice).
 CACHE = 32 * _MIB
-WRITE_BUFFER = 8 * _MIB
+WRITE_BUFFER = 16 * _MIB
 
 #: Bytes of one batch, more or less.
 BATCH = 512 * _KIB
@@ -93,6 +94,12 @@ class Tables:
             if "No space left on device" in str(error) or "quota exceeded" in str(error):
                 raise StorageFull(str(self.directory)) from error
             raise Broken(str(error)) from error
+
+    def memory(self) -> tuple[int, int]:
+        """Tell how many bytes the cache, and what was written and is not in a table yet, may take at most."""
+        with self._understood():
+            cache = self._db.property_int_value("rocksdb.block-cache-capacity")
+            return cache or 0, 2 * WRITE_BUFFER
 
     def close(self) -> None:
         """Close it, when nobody uses it any more."""
@@ -304,12 +311,15 @@ def _options(begin: bool) -> Options:
     blocks.set_block_cache(Cache(CACHE))
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    # Indexes and filters are read by the piece: those of all tables are larger than the cache, and whole ones would push
+    # each other out with every file that is looked up.
+    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
+    blocks.set_pin_top_level_index_and_filter(True)
     blocks.set_bloom_filter(10, False)
     blocks.set_format_version(5)
     options.set_block_based_table_factory(blocks)
     options.set_compression_type(DBCompressionType.zstd())
-    options.set_compression_options(-14, 3, 0, 16 * _KIB)
-    options.set_zstd_max_train_bytes(100 * 16 * _KIB)
     options.set_write_buffer_size(WRITE_BUFFER)
     options.set_max_write_buffer_number(2)
     options.set_max_total_wal_size(4 * WRITE_BUFFER)

@@ -126,6 +126,15 @@ async def package_hits(
     ]
 
 
+def names_packages(question: Question) -> bool:
+    """Tell whether anything says which packages are asked for; else they are all those of some images."""
+    return any(
+        isinstance(field, tree.Term) or FIELDS[field.name].takes in (Takes.PACKAGE, Takes.PURL)
+        for node in question.nodes
+        for field in ([node] if isinstance(node, tree.Term) else fields_of(node))
+    )
+
+
 def _selecting(compiler: Compiler, node: Node) -> Condition | None:
     """Return what *node* says of the name of a package, None where it says nothing of it."""
     asked: list[AskedPackage] = []

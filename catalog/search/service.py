@@ -241,7 +241,7 @@ class SearchService:
         """Count the hits of other types. What cannot be asked of a type, or not at this moment, is left out."""
         found: list[Elsewhere] = []
         for type in _ELSEWHERE if question.nodes else ():
-            if type == question.type:
+            if type == question.type or (type == "package" and not candidates.names_packages(question)):
                 continue
             text = question.for_type(type)
             try:

@@ -17,6 +17,7 @@ from cas.digest import Digest
 from cas.errors import LayerIndexUnavailable, StorageFull
 from cas.layer_index import BlobRecord, By, ChainRecord, FileQuery, LayerIndex
 from cas.layer_index.rocks import RocksLayerIndex
+from cas.layer_index.tables import CACHE, WRITE_BUFFER, Tables
 from tests.cas.test_layer_index import built
 from tests.contracts.layer_index import LAYER, ONE, PASSWD, THREE, TWO, file
 from tests.end_to_end.small_disk import SmallDisk
@@ -76,6 +77,18 @@ async def test_what_was_added_is_there_when_it_is_opened_again(root: Path) -> No
         assert await index.facts(ONE, "apk") == b"1"
         assert await index.blobs([TWO]) == [BlobRecord(ONE, 1, 2, 3)]
         assert await index.chains([ONE]) == [ChainRecord(ONE, None, 1)]
+
+
+async def test_memory_is_bounded_when_it_is_opened_again_too(root: Path) -> None:
+    """rocksdict would take a cache of its own choice, and no filters."""
+    for _ in range(2):
+        tables = Tables(root, begin=True)
+        tables.add_chain(ONE, ChainRecord(ONE, None, 1))
+        assert tables.memory() == (CACHE, 2 * WRITE_BUFFER)
+        tables.close()
+        options = max(root.glob("OPTIONS-*")).read_text()
+        assert "filter_policy=bloomfilter" in options
+        assert "partition_filters=true" in options
 
 
 async def test_a_new_index_answers_nothing_before_it_is_built(root: Path) -> None:
