@@ -311,8 +311,8 @@ def _options(begin: bool) -> Options:
     blocks.set_block_cache(Cache(CACHE))
     blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    # Indexes and filters are read by the piece: those of all tables are larger than the cache, and whole ones would push
-    # each other out with every file that is looked up.
+    # Indexes and filters are read by the piece: those of all tables are larger than the cache, and whole ones would
+    # push each other out with every file that is looked up.
     blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
     blocks.set_partition_filters(True)
     blocks.set_pin_top_level_index_and_filter(True)

@@ -129,9 +129,8 @@ async def package_hits(
 def names_packages(question: Question) -> bool:
     """Tell whether anything says which packages are asked for; else they are all those of some images."""
     return any(
-        isinstance(field, tree.Term) or FIELDS[field.name].takes in (Takes.PACKAGE, Takes.PURL)
+        _has_words(node) or any(FIELDS[field.name].takes in (Takes.PACKAGE, Takes.PURL) for field in fields_of(node))
         for node in question.nodes
-        for field in ([node] if isinstance(node, tree.Term) else fields_of(node))
     )
 
 

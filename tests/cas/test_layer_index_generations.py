@@ -79,7 +79,7 @@ async def test_what_was_added_is_there_when_it_is_opened_again(root: Path) -> No
         assert await index.chains([ONE]) == [ChainRecord(ONE, None, 1)]
 
 
-async def test_memory_is_bounded_when_it_is_opened_again_too(root: Path) -> None:
+def test_memory_is_bounded_when_it_is_opened_again_too(root: Path) -> None:
     """rocksdict would take a cache of its own choice, and no filters."""
     for _ in range(2):
         tables = Tables(root, begin=True)
