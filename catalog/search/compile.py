@@ -39,7 +39,7 @@ from catalog.search.patterns import check
 from catalog.search.versions import within
 
 #: Images that the name of a base may mean, and packages that differ in capitals.
-_MOST_BASES = 500
+MOST_BASES = 500
 _MOST_NAMES = 100
 
 #: In which fields free words are looked for, and what a hit there counts.
@@ -289,10 +289,10 @@ class Compiler:
         """
         names = [ImageName.read(text, self._default_namespace) for text in texts]
         named = Some(tuple(name.condition for name in names))
-        request = SearchRequest(Every((Term("kind", "image"), self._readable, named)), most=_MOST_BASES)
+        request = SearchRequest(Every((Term("kind", "image"), self._readable, named)), most=MOST_BASES)
         found = await self._engine.search(request)
-        if found.total > _MOST_BASES:
-            raise TooBroad(f"base:{texts[0]}", f"more than {_MOST_BASES} images are meant; name a tag or a digest")
+        if found.total > MOST_BASES:
+            raise TooBroad(f"base:{texts[0]}", f"more than {MOST_BASES} images are meant; name a tag or a digest")
         documents = [hit.document for hit in found.hits if isinstance(hit.document, ImageDocument)]
         return [
             _built_on([document for document in documents if name.means(document)], Terms("base", declared_names(text)))

@@ -435,7 +435,7 @@ def test_what_somebody_pushed_to_break_pages_breaks_none(page: Page, harbour: Ha
         f"{image}/configuration",
         "/search?q=hostile",
         "/search?q=label:hostile",
-        f"/compare?from=team/lab/hostile:1&to=debian:12-slim",
+        "/compare?from=team/lab/hostile:1&to=debian:12-slim",
         "/r/team/lab/hostile/-/settings",
     ):
         go(page, harbour, path)
