@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -31,20 +30,16 @@ from catalog.images.facts import ChainFacts
 from catalog.images.manifests import UNKNOWN, ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts, decode
 from catalog.images.report import packages_answer
-from ingest.catalogers import CATALOGERS, PROGRAMS
 from ingest.claims import check_diff_ids, check_number, not_read
 from ingest.errors import IngestError, LayerUnread, StackUnreadable
 from ingest.facts import Facts
-from ingest.interests import Interests
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
-from ingest.reading import READER_VERSION
 from ingest.sources import FetchedManifest, Source, SourceError, SourceUnreadable
 from ingest.sources.streams import Verified
+from ingest.versions import made_by
 from ingest.works import ReadBlob
 
-#: Raised whenever squashing the same facts would give another answer.
-_SQUASH_VERSION = 1
 #: Indexes may list indexes, to this depth.
 _DEEPEST = 4
 #: Images of an index that are analysed, at most.
@@ -73,10 +68,7 @@ class NoSuchPlatform(SourceError):
 
 def cache_in(directory: Path) -> Derived:
     """Keep what is found in *directory*. Another reader or cataloger begins anew, beside what is there."""
-    versions = {"reader": READER_VERSION, "squash": _SQUASH_VERSION}
-    versions |= Interests(CATALOGERS, PROGRAMS).versions
-    text = " ".join(f"{name}={version}" for name, version in sorted(versions.items()))
-    return DirectoryDerived(directory / sha256(text.encode()).hexdigest()[:16], _Hasty())
+    return DirectoryDerived(directory / made_by().stack, _Hasty())
 
 
 class Analysis:
@@ -88,6 +80,7 @@ class Analysis:
         self._pools = pools
         self._facts = Facts(kept)
         self._limits = limits
+        self._made_by = made_by()
         self._on_progress = on_progress
         self._total = 0
         self._done = 0
@@ -208,7 +201,7 @@ class Analysis:
             await self._facts.put_layer(diff_id, content)
             # Last, for it says that the facts are there.
             await self._facts.put_blob(
-                layer.digest, BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()))
+                layer.digest, BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()), self._made_by.layer)
             )
         self._done += layer.size
         self._on_progress(self._done, self._total)
@@ -240,7 +233,7 @@ class Analysis:
 
     async def _squash(self, parts: Sequence[bytes]) -> bytes:
         try:
-            (content,) = await self._run("squash", {}, parts, None, _TO_SQUASH)
+            (content,) = await self._run("squash", {"made_by": self._made_by.stack}, parts, None, _TO_SQUASH)
         except IngestError as error:
             raise StackUnreadable(str(error)) from error
         return content

@@ -8,13 +8,22 @@ from __future__ import annotations
 import asyncio
 from typing import TypeVar
 
+import msgspec
+
 from cas import Digest
 from cas.derived import Derived, DerivedName
 from cas.errors import DerivedUnknown
 from catalog.images.facts import ChainFacts, LayerFacts
 from catalog.images.objects import BlobFacts, blob_name, chain_name, decode, encode, facts_name
 
-T = TypeVar("T", BlobFacts, LayerFacts, ChainFacts)
+
+class _Made(msgspec.Struct):
+    """What is read of `ChainFacts` to know who made them."""
+
+    made_by: str = ""
+
+
+T = TypeVar("T", BlobFacts, LayerFacts, ChainFacts, _Made)
 
 #: Bytes of an object above which it is read in a thread: 20 ms and more.
 _LARGE = 64 * 1024
@@ -45,6 +54,11 @@ class Facts:
     async def chain(self, chain_id: Digest) -> ChainFacts | None:
         """Return what a stack holds."""
         return await self._get(chain_name(chain_id), ChainFacts)
+
+    async def stack_made_by(self, chain_id: Digest) -> str | None:
+        """Tell by what the facts of a stack were made, None where there are none."""
+        made = await self._get(chain_name(chain_id), _Made)
+        return None if made is None else made.made_by
 
     async def put_blob(self, digest: Digest, facts: BlobFacts) -> None:
         """Keep what was verified of a blob: the last of its objects, for it says that the others are there."""

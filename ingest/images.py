@@ -7,6 +7,7 @@ be sparse). What is known of such a blob is another repository's: it is as if it
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from cas import BlobStore, BlobUnknown, Digest
@@ -15,12 +16,14 @@ from catalog.images.config import MOST_BYTES, ImageConfig, read_config
 from catalog.images.facts import ChainFacts
 from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts
-from catalog.metadata import documented, images
+from catalog.metadata import documented, images, repositories
 from catalog.metadata.repositories import Repository
 from database.protocol import Reader
 from ingest.errors import BlobMissing, ConfigUnreadable
 from ingest.facts import Facts
 
+#: Rows that are read together.
+_AT_ONCE = 100
 #: Bytes of a config above which it is read in a thread.
 _LARGE = 64 * 1024
 
@@ -75,6 +78,30 @@ async def find(reader: Reader, repository: Repository, digest: Digest) -> Stored
         blobs = {read.config.digest.text, *(layer.digest.text for layer in read.layers)}
         linked = await images.linked(reader, repository.id, sorted(blobs))
     return StoredManifest(repository, digest, kept.media_type, kept.pushed, read, frozenset(linked))
+
+
+async def every_image(database: Reader) -> AsyncIterator[list[StoredManifest]]:
+    """Yield all images of an installation, some of one repository at a time."""
+    async for row_id in every_repository(database):
+        last = ""
+        while digests := await documented.digests_after(database, row_id, last, _AT_ONCE):
+            last = digests[-1]
+            repository = await repositories.by_id(database, row_id)
+            if repository is None:
+                break
+            found = [await find(database, repository, Digest.parse(digest)) for digest in digests]
+            some = [stored for stored in found if stored is not None and stored.image is not None]
+            if some:
+                yield some
+
+
+async def every_repository(database: Reader) -> AsyncIterator[str]:
+    """Yield the ids of all repositories."""
+    last = ""
+    while page := await repositories.after(database, last, _AT_ONCE):
+        last = page[-1].id
+        for repository in page:
+            yield repository.id
 
 
 async def config_of(store: BlobStore, stored: StoredManifest) -> ImageConfig:

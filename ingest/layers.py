@@ -11,6 +11,7 @@ claims; what it claims is held against what was computed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -33,6 +34,7 @@ from ingest.images import EMPTY, Contents, StoredManifest
 from ingest.indexing import by_cataloger, chain_records
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
+from ingest.versions import MadeBy
 from ingest.works import ReadBlob
 
 #: Seconds that a reader process has beyond its own limit: it tells better than we do what took so long.
@@ -45,6 +47,8 @@ _LARGE = 64 * 1024
 _HUGE = 8 << 20
 
 T = TypeVar("T", LayerFacts, ChainFacts)
+
+_log = logging.getLogger(__name__)
 
 #: Told of each blob that was read: whether it could be, and how long it took.
 OnRead = Callable[[bool, float], None]
@@ -60,13 +64,16 @@ class Layers:
         index: OwnedLayerIndex,
         pool: Pool,
         limits: ReadLimits,
+        made_by: MadeBy,
         on_read: OnRead = lambda read, seconds: None,
     ) -> None:
+        """Take what others than *made_by* made of a layer for what is to be read again."""
         self._store = store
         self._facts = facts
         self._index = index
         self._pool = pool
         self._limits = limits
+        self._made_by = made_by
         self._on_read = on_read
         self._under_way: dict[Digest, asyncio.Future[BlobFacts]] = {}
         # One more than there are processes, so that the next blob is open when one of them is free; what they found
@@ -102,7 +109,7 @@ class Layers:
         check_diff_ids(layers, config.diff_ids, diff_ids)
         chains = chain_ids(diff_ids)
         chain = await self._facts.chain(chains[-1])
-        if chain is None:
+        if chain is None or chain.made_by != self._made_by.stack:
             chain = await self._squash(layers, diff_ids, chains[-1])
         await self._add_chains(diff_ids, chains)
         return Contents(chain, blobs)
@@ -137,7 +144,9 @@ class Layers:
         self._under_way[layer.digest] = done
         try:
             known = None if anew else await self._facts.blob(layer.digest)
-            found = known or await self._read_anew(layer.digest)
+            found = known if known is not None else await self._read_anew(layer.digest)
+            if found.made_by != self._made_by.layer:
+                found = await self._renewed(layer.digest, found)
         except Exception as error:
             done.set_exception(error)
             done.exception()  # looked at: there may be nobody else who waits for it
@@ -150,6 +159,16 @@ class Layers:
             return found
         finally:
             del self._under_way[layer.digest]
+
+    async def _renewed(self, digest: Digest, known: BlobFacts) -> BlobFacts:
+        """Read again what others read; what they found stays where it cannot be."""
+        try:
+            return await self._read_anew(digest, replace=True)
+        except NotStarted:
+            raise
+        except IngestError as error:
+            _log.warning("%s cannot be read again, and what is known of it stays: %s", digest, error)
+            return known
 
     async def _read_anew(self, digest: Digest, *, replace: bool = False) -> BlobFacts:
         async with self._room:
@@ -167,7 +186,7 @@ class Layers:
                     facts = await _decoded(content, LayerFacts)
                 await self._index.add_layer(diff_id, facts.size, facts.entries, by_cataloger(facts))
                 del facts
-            found = BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()))
+            found = BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()), self._made_by.layer)
             await self._index.add_blob(digest, BlobRecord(diff_id, found.size, found.raw_size, found.verified))
             await self._facts.put_blob(digest, found)
             self._on_read(True, time.monotonic() - begun)
@@ -208,7 +227,8 @@ class Layers:
                     return None
                 objects.append(kept)
             try:
-                (content,) = await self._pool.run("squash", {}, objects, seconds=_TO_SQUASH)
+                parameters = {"made_by": self._made_by.stack}
+                (content,) = await self._pool.run("squash", parameters, objects, seconds=_TO_SQUASH)
             except NotStarted:
                 raise
             except IngestError as error:

@@ -10,7 +10,7 @@ nothing while it is rebuilt; facts are replaced one by one, and search goes on t
 In the ingest process:
 
     async with own_layer_index(settings.layer_index) as index:
-        layers = Layers(store, facts, index, pool, limits)
+        layers = Layers(store, facts, index, pool, limits, made_by())
         writing = Writing(database, Documents(database, store, facts, index, namespace), writer, engine)
         rebuilding = Rebuilding(database, store, derived, index, layers, writing)
         ...
@@ -41,13 +41,13 @@ from catalog.images.chains import chain_ids
 from catalog.images.config import ImageConfig
 from catalog.images.facts import LayerFacts
 from catalog.images.objects import BLOBS, CHAINS, FACTS, BlobFacts, blob_name, decode, digest_of
-from catalog.metadata import documented, images, repositories
+from catalog.metadata import documented, images
 from catalog.metadata.jobs import EVERYTHING
 from catalog.search.errors import SearchUnavailable
 from database import Database, DatabaseError
 from ingest.consumer import ask_again
 from ingest.errors import IngestError, NotStarted
-from ingest.images import Contents, StoredManifest, config_of, find
+from ingest.images import Contents, StoredManifest, config_of, every_image, every_repository
 from ingest.indexing import by_cataloger, chain_records
 
 T = TypeVar("T")
@@ -63,9 +63,6 @@ _BEGUN = DerivedName("rebuild/facts")
 #: Seconds before a rebuild that nobody asked for is tried again: at first, and at most.
 _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 60.0
-
-#: Manifests that are looked at together.
-_AT_ONCE = 100
 
 #: Told how far it has come: what is being done, how many are done, and of how many (0: nobody knows).
 Tell = Callable[[str, int, int], None]
@@ -240,7 +237,7 @@ class Rebuilding:
         they hold.
         """
         found = 0
-        async for repository_images in self._images():
+        async for repository_images in every_image(self._database):
             names = [stored.digest.text for stored in repository_images]
             row_id = repository_images[0].repository.id
             waiting = await images.jobs_among(self._database, row_id, names)
@@ -294,7 +291,7 @@ class Rebuilding:
         done = 0
         _, total = await documented.counts(self._database)
         turn = asyncio.Lock()
-        waiting = self._images()
+        waiting = every_image(self._database)
 
         async def work() -> None:
             nonlocal done
@@ -359,31 +356,8 @@ class Rebuilding:
 
     async def _write_documents_again(self) -> None:
         """Ask for the documents of everything: what they are made of may be other than before."""
-        async for row_id in self._repositories():
+        async for row_id in every_repository(self._database):
             await self._ask(row_id, EVERYTHING)
 
     async def _ask(self, repository_id: str, digest: str) -> None:
         await ask_again(self._database, {repository_id: [digest]})
-
-    # What there is
-
-    async def _images(self) -> AsyncIterator[list[StoredManifest]]:
-        """Yield all images, some of one repository at a time."""
-        async for row_id in self._repositories():
-            last = ""
-            while digests := await documented.digests_after(self._database, row_id, last, _AT_ONCE):
-                last = digests[-1]
-                repository = await repositories.by_id(self._database, row_id)
-                if repository is None:
-                    break
-                found = [await find(self._database, repository, Digest.parse(digest)) for digest in digests]
-                some = [stored for stored in found if stored is not None and stored.image is not None]
-                if some:
-                    yield some
-
-    async def _repositories(self) -> AsyncIterator[str]:
-        last = ""
-        while page := await repositories.after(self._database, last, _AT_ONCE):
-            last = page[-1].id
-            for repository in page:
-                yield repository.id

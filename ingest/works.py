@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from catalog.images.facts import LayerFacts
 from catalog.images.objects import decode, encode
@@ -39,14 +40,15 @@ def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descripto
 def squash_stack(
     parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None
 ) -> Sequence[bytes]:
-    """Squash the layers whose facts' objects *parts* are, the bottom one first: the object of the stack's facts."""
+    """Squash the layers whose facts' objects *parts* are, the bottom one first: the object of the stack's facts, which
+    say that they were ``made_by`` what *parameters* name."""
 
     def layers() -> Iterator[LayerFacts]:
         for position, part in enumerate(parts):
             yield decode(bytes(part), LayerFacts)
             parts[position].clear()
 
-    return [encode(squash(layers()))]
+    return [encode(replace(squash(layers()), made_by=str(parameters["made_by"])))]
 
 
 WORKS: dict[str, Work] = {"read": read, "squash": squash_stack}

@@ -39,6 +39,8 @@ from ingest.layers import Layers
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
 from ingest.rebuild import Rebuilding, own_layer_index
+from ingest.renewal import Renewal
+from ingest.versions import made_by
 from ingest.worker import Worker
 from ingest.writing import Writing
 from portolan import app, logs
@@ -135,6 +137,7 @@ class Catalog:
     writer: TantivyWriter
     writing: Writing
     rebuilding: Rebuilding
+    renewal: Renewal
 
 
 @asynccontextmanager
@@ -161,7 +164,7 @@ async def catalog(settings: Settings, foundations: app.Foundations, figures: Fig
         writer = await _search_writer(settings, foundations)
         engine = TantivySearch(settings.search)
         try:
-            layers = Layers(store, facts, index, pool, limits, on_read)
+            layers = Layers(store, facts, index, pool, limits, made_by(), on_read)
             documents = Documents(database, store, facts, index, settings.default_namespace)
             writing = Writing(database, documents, writer, engine)
             yield Catalog(
@@ -173,6 +176,7 @@ async def catalog(settings: Settings, foundations: app.Foundations, figures: Fig
                 rebuilding=Rebuilding(
                     database, store, foundations.derived, index, layers, writing, at_once=settings.readers
                 ),
+                renewal=Renewal(database, foundations.derived, facts, made_by(), at_once=settings.readers),
             )
         finally:
             await engine.aclose()
@@ -199,6 +203,7 @@ async def _work(settings: Settings, foundations: app.Foundations, figures: Figur
         group.create_task(kept.rebuilding.keep(settings.ingest_socket))
         group.create_task(_keep_search(kept))
         group.create_task(kept.worker.run())
+        group.create_task(kept.renewal.run())
         group.create_task(kept.consumer.run(kept.worker.wake))
         await run_chores(await chores(settings, foundations), still_held)
 

@@ -145,6 +145,7 @@ class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     *packages* are installed, *removed* are those that only lower layers still hold. *hidden* are the files of each
     layer (by its index; what is no directory) that are not in the merged tree: (layer, path), sorted, the path as the
     layer says it. *files* and *bytes* are those of the merged tree. *limits* are those of the layers, and of squashing.
+    *made_by* names what read the layers and squashed them.
     """
 
     chain_id: str
@@ -158,3 +159,4 @@ class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     files: int = 0
     bytes: int = 0
     limits: list[str] = []
+    made_by: str = ""

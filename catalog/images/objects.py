@@ -39,12 +39,14 @@ _ENTRIES_AT_ONCE = 10_000
 
 
 class BlobFacts(msgspec.Struct, frozen=True):
-    """What was verified of a blob: the digest of what it decompresses to, and how large both are, in bytes."""
+    """What was verified of a blob: the digest of what it decompresses to, and how large both are, in bytes; *made_by*
+    names the reader and the catalogers that read it then."""
 
     diff_id: str
     size: int
     raw_size: int
     verified: int
+    made_by: str = ""
 
 
 def facts_name(diff_id: Digest) -> DerivedName:

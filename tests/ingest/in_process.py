@@ -46,6 +46,8 @@ from ingest.facts import Facts
 from ingest.layers import Layers
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
+from ingest.renewal import Renewal
+from ingest.versions import MadeBy, made_by
 from ingest.worker import Worker
 from ingest.writing import Writing
 from tests.catalog.images import CONFIG, descriptor
@@ -134,6 +136,7 @@ class Ingest:
     writing: Writing
     worker: Worker
     consumer: Consumer
+    renewal: Renewal
     #: Of each blob that was read: whether it could be.
     reads: list[bool] = field(default_factory=list)
 
@@ -247,8 +250,10 @@ async def opened(
     memory: int = 512 << 20,
     limits: ReadLimits | None = None,
     attempts: int = 3,
+    made: MadeBy | None = None,
 ) -> AsyncIterator[Ingest]:
-    """Open everything below *directory*, and start nothing."""
+    """Open everything below *directory*, and start nothing; *made* pretends other catalogers than there are."""
+    made = made or made_by()
     (directory / "store").mkdir(parents=True, exist_ok=True)
     derived = DirectoryDerived(directory / "store")
     facts = Facts(derived)
@@ -260,7 +265,7 @@ async def opened(
         engine = TantivySearch(directory / "search")
         pool = Pool(processes, memory)
         reads: list[bool] = []
-        layers = Layers(store, facts, index, pool, limits or ReadLimits(), lambda could, seconds: reads.append(could))
+        layers = Layers(store, facts, index, pool, limits or ReadLimits(), made, lambda could, _: reads.append(could))
         documents = Documents(database, store, facts, index, "library")
         writing = Writing(database, documents, writer, engine)
         worker = Worker(database, store, layers, writing, attempts=attempts)
@@ -279,6 +284,7 @@ async def opened(
                 writing,
                 worker,
                 Consumer(database),
+                Renewal(database, derived, facts, made),
                 reads,
             )
         finally:

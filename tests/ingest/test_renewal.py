@@ -1,0 +1,159 @@
+"""What earlier catalogers read is read again, and nothing is lost while it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cas import BlobStore, Digest
+from cas.derived import DerivedName
+from catalog.images.chains import chain_id
+from catalog.images.facts import LayerFacts
+from catalog.images.objects import encode
+from catalog.metadata import jobs
+from database import Database
+from ingest.versions import MadeBy, made_by
+from tests.ingest import tars
+from tests.ingest.in_process import Image, Ingest, image, ingesting, opened, small, status
+
+VERSIONS = DerivedName.parse("versions/1")
+OLDER = MadeBy("older", "older")
+
+BASE = tars.layer({"var/lib/dpkg/status": status(("bash", "5.2"))})
+TOPS = [small(f"top {number}") for number in range(4)]
+IMAGES = [image(BASE, top) for top in TOPS]
+
+
+async def push_all(ingest: Ingest) -> None:
+    for number, each in enumerate(IMAGES):
+        await ingest.push("ada/app" if number % 2 else "ada/other", each, f"v{number}")
+    await ingest.settled()
+    await ingest.renewal.run()
+
+
+def repository_of(pushed: Image) -> str:
+    return "ada/app" if IMAGES.index(pushed) % 2 else "ada/other"
+
+
+async def packages_of(ingest: Ingest, pushed: Image) -> list[tuple[str, str]]:
+    return (await ingest.found(repository_of(pushed), pushed.digest)).packages
+
+
+async def forget_packages(ingest: Ingest) -> None:
+    """Leave of the base what a cataloger that knew no packages would have left, and of each image what comes of it."""
+    known = await ingest.facts.layer(BASE.diff_id)
+    assert known is not None
+    content = encode(LayerFacts(known.diff_id, known.size, known.entries))
+    await ingest.facts.put_layer(BASE.diff_id, content)
+    for top in TOPS:
+        await ingest.layers.squash_again([BASE.diff_id, top.diff_id])
+
+
+@asynccontextmanager
+async def left_by_older_catalogers(database: Database, store: BlobStore, directory: Path) -> AsyncIterator[None]:
+    """Push images, have them read by catalogers that knew no packages, and end."""
+    async with ingesting(database, store, directory, made=OLDER) as ingest:
+        await push_all(ingest)
+        await forget_packages(ingest)
+        assert await ingest.derived.get(VERSIONS) == b"older"
+    yield
+
+
+async def test_newer_catalogers_read_everything_again(database: Database, store: BlobStore, tmp_path: Path) -> None:
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        await ingest.renewal.run()
+        await ingest.settled()
+
+        for pushed, top in zip(IMAGES, TOPS, strict=True):
+            chain = await ingest.facts.chain(chain_id([BASE.diff_id, top.diff_id]))
+            assert chain is not None
+            assert [package.name for package in chain.packages] == ["bash"]
+            assert chain.made_by == made_by().stack
+            assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+        assert ingest.reads == [True] * (1 + len(TOPS)), "each layer once"
+        assert await ingest.derived.get(VERSIONS) == made_by().stack.encode()
+
+        await ingest.renewal.run()
+        assert len(ingest.reads) == 1 + len(TOPS), "there is nothing left to be done"
+
+
+async def test_what_is_known_answers_until_its_turn_comes(database: Database, store: BlobStore, tmp_path: Path) -> None:
+    """A rebuild of search that comes first writes what there is, and no image without its layers."""
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        before = await ingest.everything()
+        await ingest.writing.rebuild()
+        assert (await ingest.everything()).keys() == before.keys() - {"package:deb/bash"}
+        found = await ingest.found("ada/app", IMAGES[1].digest)
+        assert found.diff_ids == [BASE.diff_id.text, TOPS[1].diff_id.text]
+        assert ingest.reads == []
+
+
+async def test_a_push_on_an_old_layer_reads_it_again(database: Database, store: BlobStore, tmp_path: Path) -> None:
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        pushed = image(BASE, small("new"))
+        await ingest.push("ada/app", pushed)
+        await ingest.settled()
+        assert (await ingest.found("ada/app", pushed.digest)).packages == [("deb/bash", "5.2")]
+
+
+async def test_a_stack_of_layers_that_were_read_again_is_squashed_again(
+    database: Database, store: BlobStore, tmp_path: Path
+) -> None:
+    """All of an image's layers may be new already, by other images, while its stack is the old one."""
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        await ingest.push("ada/app", image(BASE))
+        await ingest.push("ada/app", image(TOPS[0]))
+        await ingest.settled()
+        assert await packages_of(ingest, IMAGES[0]) == [("deb/bash", "5.2")]  # written before they were forgotten
+        await ingest.renewal.run()
+        await ingest.settled()
+        chain = await ingest.facts.chain(chain_id([BASE.diff_id, TOPS[0].diff_id]))
+        assert chain is not None
+        assert [package.name for package in chain.packages] == ["bash"]
+
+
+async def test_a_layer_that_cannot_be_read_again_stays_known(
+    database: Database, store: BlobStore, tmp_path: Path
+) -> None:
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        await ingest.store.delete(Digest.of(TOPS[0].blob))
+        await ingest.renewal.run()
+        await ingest.settled()
+        found = await ingest.found(repository_of(IMAGES[0]), IMAGES[0].digest)
+        assert found.diff_ids == [BASE.diff_id.text, TOPS[0].diff_id.text]
+        assert found.problem == ""
+        assert (await jobs.counts(database))[:3] == (0, 0, 0)
+
+
+async def test_it_goes_on_where_it_was_cut_off(database: Database, store: BlobStore, tmp_path: Path) -> None:
+    async with left_by_older_catalogers(database, store, tmp_path):
+        async with ingesting(database, store, tmp_path) as ingest:
+            renewing = asyncio.create_task(ingest.renewal.run())
+            async with asyncio.timeout(30):
+                while not ingest.reads:  # noqa: ASYNC110 - it is the worker's own
+                    await asyncio.sleep(0.002)
+            renewing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await renewing
+        async with ingesting(database, store, tmp_path) as ingest:
+            assert await ingest.derived.get(VERSIONS) == b"older"
+            await ingest.renewal.run()
+            await ingest.settled()
+            assert await ingest.derived.get(VERSIONS) == made_by().stack.encode()
+            for pushed in IMAGES:
+                assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+
+
+async def test_a_parked_image_holds_up_nothing(database: Database, store: BlobStore, tmp_path: Path) -> None:
+    async with left_by_older_catalogers(database, store, tmp_path):
+        async with opened(database, store, tmp_path) as ingest:
+            config = Digest.of(IMAGES[0].config)
+            await ingest.store.delete(config)
+        async with ingesting(database, store, tmp_path, attempts=1) as ingest:
+            await ingest.renewal.run()
+            assert await packages_of(ingest, IMAGES[3]) == [("deb/bash", "5.2")]
+            assert (await jobs.counts(database)).parked == 1
