@@ -37,7 +37,12 @@ class Repositories:
         return await repositories.pull_count(self._database, repository)
 
     async def change(
-        self, name: RepositoryName, *, public: bool | None = None, description: str | None = None
+        self,
+        name: RepositoryName,
+        *,
+        public: bool | None = None,
+        description: str | None = None,
+        deprecated: bool | None = None,
     ) -> Repository:
         """Set what is not None, and return the repository as it is then.
 
@@ -45,7 +50,7 @@ class Repositories:
             RepositoryUnknown: there is none of that name.
         """
         return await self._database.write(
-            lambda tx: repositories.change(tx, name, public=public, description=description)
+            lambda tx: repositories.change(tx, name, public=public, description=description, deprecated=deprecated)
         )
 
     async def delete(self, name: RepositoryName) -> None:

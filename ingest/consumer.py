@@ -2,7 +2,8 @@
 
     what changed                        whose documents are written anew
     repository.created                  the repository's
-    repository.changed                  the repository's; if it was its visibility: with those of all that it holds
+    repository.changed                  the repository's; if it was who may see it, or whether it is deprecated: with
+                                        those of all that it holds
     repository.deleted                  the repository's, with those of all that it held: they are removed
     manifest.pushed                     the manifest's, the repository's
     manifest.deleted                    the manifest's, its children's (an index gave them its tags), the repository's
@@ -113,7 +114,8 @@ def documents_of(read: Iterable[Event]) -> dict[str, set[str]]:
             case "repository.created":
                 asked.add(REPOSITORY)
             case "repository.changed":
-                asked.add(REPOSITORY if body.get("public") == body.get("was_public") else EVERYTHING)
+                same = all(body.get(name) == body.get(f"was_{name}") for name in ("public", "deprecated"))
+                asked.add(REPOSITORY if same else EVERYTHING)
             case "repository.deleted":
                 asked.add(EVERYTHING)
             case "manifest.pushed" | "manifest.deleted":

@@ -81,6 +81,7 @@ class Documents:
             tags=await images.tag_count(database, row_id),
             platforms=await self._platforms(repository),
             official=self._is_official(repository),
+            deprecated=repository.deprecated,
         )
 
     async def image(self, stored: StoredManifest, contents: Contents | None, problem: str = "") -> ImageDocument | None:
@@ -261,6 +262,7 @@ class Documents:
             artifact_type="" if image is not None else artifact_type,
             hidden=[] if chain is None else _hidden(chain, diff_ids),
             official=self._is_official(repository),
+            deprecated=repository.deprecated,
             problem=problem,
         )
 

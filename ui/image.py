@@ -190,6 +190,7 @@ class ImagePages:
             template,
             image=image,
             named=named,
+            deprecated=any(place.deprecated for place in image.places if place.repository == named.repository),
             pulls=commands.pull(visit.address, wanted) if wanted else [],
             box="",
             **values,

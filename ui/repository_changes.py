@@ -25,7 +25,12 @@ class Owned(Protocol):
     """What the catalog does for owners (`catalog.repositories`)."""
 
     async def change(
-        self, name: RepositoryName, *, public: bool | None = None, description: str | None = None
+        self,
+        name: RepositoryName,
+        *,
+        public: bool | None = None,
+        description: str | None = None,
+        deprecated: bool | None = None,
     ) -> object:
         """Set what is not None. Raises: RepositoryUnknown."""
 
@@ -52,16 +57,17 @@ class RepositoryChanges:
         self._default_namespace = default_namespace
 
     async def settings(self, visit: Visit) -> Response:
-        """`GET /r/NAME/-/settings`: description, visibility, the way to its end."""
+        """`GET /r/NAME/-/settings`: description, visibility, whether it is deprecated, the way to its end."""
         name = await self._may(visit, "*", "only its owner changes a repository")
         answer = await self._browse.repository(visit.caller, name)
-        return self._settings(visit, answer, answer.description, answer.public)
+        return self._settings(visit, answer, answer.description, answer.public, answer.deprecated)
 
     async def change(self, visit: Visit) -> Response:
         """`POST /r/NAME/-/settings`."""
         name = await self._may(visit, "*", "only its owner changes a repository")
         description = visit.form.get("description", "").replace("\r\n", "\n").replace("\r", "\n")
         public = visit.form.get("visibility") == "public"
+        deprecated = visit.form.get("deprecated") == "yes"
         if len(description) > LONGEST_DESCRIPTION or "\0" in description:
             answer = await self._browse.repository(visit.caller, name)
             told = (
@@ -69,8 +75,8 @@ class RepositoryChanges:
                 if "\0" not in description
                 else "A description must not hold the character NUL."
             )
-            return self._settings(visit, answer, description, public, told)
-        await self._repositories.change(name, public=public, description=description)
+            return self._settings(visit, answer, description, public, deprecated, told)
+        await self._repositories.change(name, public=public, description=description, deprecated=deprecated)
         return self._back(name)
 
     async def delete_form(self, visit: Visit) -> Response:
@@ -161,7 +167,9 @@ class RepositoryChanges:
             visit, "tag_add.html", status, repository=answer, of=of, digest=digest.text, typed=typed, error=error
         )
 
-    def _settings(self, visit: Visit, answer: object, description: str, public: bool, error: str = "") -> Response:
+    def _settings(
+        self, visit: Visit, answer: object, description: str, public: bool, deprecated: bool, error: str = ""
+    ) -> Response:
         return self._rendering.page(
             visit,
             "repository_settings.html",
@@ -169,6 +177,7 @@ class RepositoryChanges:
             repository=answer,
             description=description,
             public=public,
+            deprecated=deprecated,
             error=error,
             longest=LONGEST_DESCRIPTION,
             may_push=True,

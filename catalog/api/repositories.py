@@ -28,6 +28,7 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
 
     public: bool | None = None
     description: str | None = None
+    deprecated: bool | None = None
 
 
 _CHANGE = {
@@ -41,6 +42,7 @@ _CHANGE = {
                     "properties": {
                         "public": {"type": ["boolean", "null"]},
                         "description": {"type": ["string", "null"], "maxLength": LONGEST_DESCRIPTION},
+                        "deprecated": {"type": ["boolean", "null"]},
                     },
                 }
             }
@@ -64,11 +66,13 @@ async def show(made: Services, asking: Asking, name: str) -> Response:
     openapi_extra=_CHANGE,
 )
 async def change(made: Services, asking: Asking, name: str, request: Request) -> Response:
-    """Set the visibility, the description, or both."""
+    """Set the visibility, the description, whether it is deprecated: those that are given."""
     repository = await _readable(made, asking, name)
     await _require_owner(made, asking, repository, "change")
     wanted = await _body(request)
-    await made.repositories.change(repository, public=wanted.public, description=wanted.description)
+    await made.repositories.change(
+        repository, public=wanted.public, description=wanted.description, deprecated=wanted.deprecated
+    )
     return await _show(made, asking, repository)
 
 
@@ -147,7 +151,8 @@ async def _body(request: Request) -> Change:
     try:
         wanted = msgspec.json.decode(body, type=Change)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(400, f"The body must be a JSON object with public, description, or both: {error}.") from None
+        told = f"The body must be a JSON object with any of public, description and deprecated: {error}."
+        raise Refused(400, told) from None
     if wanted.description is not None and "\0" in wanted.description:
         raise Refused(422, "A description must not hold the character NUL.")
     if wanted.description is not None and len(wanted.description) > LONGEST_DESCRIPTION:

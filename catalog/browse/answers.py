@@ -23,12 +23,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryHit:
-    """A repository. *pulls* are those of 30 days."""
+    """A repository. *pulls* are those of 30 days; its owner advises against one that is *deprecated*."""
 
     name: str
     description: str
     public: bool
     official: bool
+    deprecated: bool
     pulls: int
     pushed: int
     tags: int
@@ -40,7 +41,8 @@ class RepositoryHit:
 
 @dataclass(frozen=True, slots=True)
 class ImageHit:
-    """An image in a repository. *matched* are those of its packages, labels, layers or files that were asked for."""
+    """An image in a repository: *public* and *deprecated* are the repository's. *matched* are those of its packages,
+    labels, layers or files that were asked for."""
 
     repository: str
     digest: str
@@ -50,6 +52,7 @@ class ImageHit:
     pushed: int
     distro: str
     public: bool
+    deprecated: bool
     layers: int
     packages: int
     matched: list[str]
@@ -207,6 +210,7 @@ class RepositoryAnswer:
     name: str
     public: bool
     official: bool
+    deprecated: bool
     description: str
     created: int
     pushed: int
@@ -244,11 +248,12 @@ class ResolvedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A repository that holds an image, and the tags that point to it there."""
+    """A repository that holds an image, the tags that point to it there, and whether the repository is deprecated."""
 
     repository: str
     tags: list[str]
     pushed: int
+    deprecated: bool
 
 
 @dataclass(frozen=True, slots=True)

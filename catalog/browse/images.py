@@ -139,6 +139,7 @@ class ImageAnswers:
             pushed=place.pushed,
             distro="" if chain is None else distro_text(chain),
             public=found.holdings[0].public,
+            deprecated=place.deprecated,
             layers=len(read.blobs),
             packages=0 if chain is None else len(chain.packages),
             matched=[],
@@ -193,7 +194,7 @@ class ImageAnswers:
     async def _place(self, holding: images.Holding, digest: Digest) -> Place:
         parents = await images.parents(self._database, holding.repository_id, digest)
         tags = await images.tags_of(self._database, holding.repository_id, [digest.text, *parents])
-        return Place(holding.name.short(self._default_namespace), tags, holding.pushed)
+        return Place(holding.name.short(self._default_namespace), tags, holding.pushed, holding.deprecated)
 
     async def _bases(
         self, caller: Caller, found: FoundManifest, config: ImageConfig | None, read: ReadLayers

@@ -39,6 +39,7 @@ class RepositoryAnswers:
             name=name.short(self._default_namespace),
             public=found.public,
             official=name.namespace == self._default_namespace,
+            deprecated=found.deprecated,
             description=found.description,
             created=found.created,
             pushed=await images.newest_push(self._database, found.id),
@@ -115,7 +116,9 @@ class RepositoryAnswers:
     async def _platform(
         self, repository: Repository, tag: TagOf, manifest: ImageManifest | IndexManifest | None
     ) -> list[str]:
-        here = Holding(repository.id, repository.name, repository.public, tag.media_type, tag.moved)
+        here = Holding(
+            repository.id, repository.name, repository.public, repository.deprecated, tag.media_type, tag.moved
+        )
         config = await self._finder.config(FoundManifest(Digest.parse(tag.digest), tag.content, [here], manifest))
         return [config.platform] if config is not None and config.platform else []
 

@@ -24,7 +24,14 @@ def _among(parameter: str) -> Any:
 
 
 _PLACES = Query(
-    select(repositories.c.id, repositories.c.name, repositories.c.public, manifests.c.media_type, manifests.c.pushed)
+    select(
+        repositories.c.id,
+        repositories.c.name,
+        repositories.c.public,
+        repositories.c.deprecated,
+        manifests.c.media_type,
+        manifests.c.pushed,
+    )
     .join(repositories, repositories.c.id == manifests.c.repository_id)
     .where(
         manifests.c.digest == bindparam("wanted"),
@@ -118,6 +125,7 @@ class Holding(NamedTuple):
     repository_id: str
     name: RepositoryName
     public: bool
+    deprecated: bool
     media_type: str
     pushed: int
 
@@ -157,7 +165,10 @@ async def holding(reader: Reader, visible: Visible, digest: Digest) -> list[Hold
         everything=int(visible.everything),
         namespaces=json.dumps(sorted(visible.namespaces)),
     )
-    found = [Holding(row_id, RepositoryName(name), bool(public), *rest) for row_id, name, public, *rest in rows]
+    found = [
+        Holding(row_id, RepositoryName(name), bool(public), bool(deprecated), *rest)
+        for row_id, name, public, deprecated, *rest in rows
+    ]
     return [each for each in found if visible.admits(each.name, each.public)]
 
 

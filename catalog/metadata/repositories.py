@@ -52,6 +52,7 @@ _SET = Query(
     .values(
         public=func.coalesce(bindparam("new_public", type_=Integer), repositories.c.public),
         description=func.coalesce(bindparam("new_description", type_=Text), repositories.c.description),
+        deprecated=func.coalesce(bindparam("new_deprecated", type_=Integer), repositories.c.deprecated),
     )
 )
 _DELETE = Query(delete(repositories).where(repositories.c.id == bindparam("row")))
@@ -60,13 +61,15 @@ _PULLS = Query(select(func.coalesce(func.sum(pulls.c.pulls), 0)).where(pulls.c.r
 
 
 class Repository(NamedTuple):
-    """A repository's row; *created* is in seconds since 1970."""
+    """A repository's row; *created* is in seconds since 1970. One that is *deprecated* works as any other: its owner
+    advises against it, and search ranks it lower."""
 
     id: str
     name: RepositoryName
     public: bool
     description: str
     created: int
+    deprecated: bool
 
 
 async def find(reader: Reader, name: RepositoryName) -> Repository:
@@ -135,7 +138,12 @@ async def ensure(tx: Transaction, name: RepositoryName, *, public: bool) -> str:
 
 
 async def change(
-    tx: Transaction, name: RepositoryName, *, public: bool | None = None, description: str | None = None
+    tx: Transaction,
+    name: RepositoryName,
+    *,
+    public: bool | None = None,
+    description: str | None = None,
+    deprecated: bool | None = None,
 ) -> Repository:
     """Set what is not None, and return the repository as it is then. One that is made private is so in every search
     from the commit on.
@@ -147,11 +155,25 @@ async def change(
     if await tx.one(_LOCKED, name=name.text) is None:
         raise RepositoryUnknown(name)
     before = await find(tx, name)
-    new_public = None if public is None else int(public)
-    await tx.run(_SET, row=before.id, new_public=new_public, new_description=description)
+    await tx.run(
+        _SET,
+        row=before.id,
+        new_public=None if public is None else int(public),
+        new_description=description,
+        new_deprecated=None if deprecated is None else int(deprecated),
+    )
     after = await find(tx, name)
     version = await events.record(
-        tx, "repository.changed", after.id, {"name": name.text, "public": after.public, "was_public": before.public}
+        tx,
+        "repository.changed",
+        after.id,
+        {
+            "name": name.text,
+            "public": after.public,
+            "was_public": before.public,
+            "deprecated": after.deprecated,
+            "was_deprecated": before.deprecated,
+        },
     )
     if before.public and not after.public:
         await tightened.add(tx, after.id, version)
@@ -230,5 +252,5 @@ async def _admitted_after(
 
 
 def _repository(row: tuple[Any, ...]) -> Repository:
-    row_id, name, _, public, description, created = row
-    return Repository(row_id, RepositoryName(name), bool(public), description, created)
+    row_id, name, _, public, description, created, deprecated = row
+    return Repository(row_id, RepositoryName(name), bool(public), description, created, bool(deprecated))

@@ -32,6 +32,7 @@ repositories = Table(
     Column("public", Integer, nullable=False),
     Column("description", Text, nullable=False, server_default=""),
     Column("created", BigInteger, nullable=False),
+    Column("deprecated", Integer, nullable=False, server_default="0"),
     Index("ix_repositories_namespace", "namespace"),
 )
 

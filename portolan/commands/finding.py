@@ -9,7 +9,7 @@ import click
 
 from portolan import remote
 from portolan.command import MISTAKE, Failure
-from portolan.commands.output import json_option, show, show_json, when
+from portolan.commands.output import json_option, show, show_json, visibility, when
 from portolan.remote import Server
 
 _server_option = click.option("--server", metavar="URL", help="Another server than that of the last `portolan login`.")
@@ -160,10 +160,7 @@ def _search(
     rows: list[tuple[object, ...]]
     match found["type"]:
         case "repository":
-            rows = [
-                (h["name"], "public" if h["public"] else "private", h["pulls"], when(h["pushed"] or None), _line(h))
-                for h in hits
-            ]
+            rows = [(h["name"], visibility(h), h["pulls"], when(h["pushed"] or None), _line(h)) for h in hits]
             show(("Repository", "Visibility", "Pulls", "Pushed", "Description"), rows, empty=_nothing(found))
         case "image":
             _show_images(hits, None, page, size, empty=_nothing(found))

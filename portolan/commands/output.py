@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -37,6 +38,12 @@ def show_json(value: object) -> None:
 def when(seconds: int | None) -> str:
     """Spell a time (seconds since 1970) in UTC, to the minute."""
     return "never" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def visibility(repository: Mapping[str, Any]) -> str:
+    """Say of a repository who may see it, and that it is deprecated where it is."""
+    seen = "public" if repository["public"] else "private"
+    return f"{seen}, deprecated" if repository["deprecated"] else seen
 
 
 def _cell(value: object) -> str:

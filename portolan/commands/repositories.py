@@ -11,7 +11,7 @@ from catalog.metadata.repositories import Repository
 from portolan import remote
 from portolan.command import MISTAKE, Failure, config_option
 from portolan.commands.execution import Installation, installation, run
-from portolan.commands.output import json_option, show, show_json, when
+from portolan.commands.output import json_option, show, show_json, visibility, when
 from portolan.remote import repository_path
 
 _local_option = click.option("--local", is_flag=True, help="Directly on this machine's database.")
@@ -46,7 +46,7 @@ def list_(local: bool, server: str | None, as_json: bool) -> None:
     elif asked is None:
         show(
             ("Name", "Visibility", "Description", "Created"),
-            [(each["name"], _visibility(each), each["description"], when(each["created"])) for each in found],
+            [(each["name"], visibility(each), each["description"], when(each["created"])) for each in found],
             empty="There are no repositories.",
         )
     else:
@@ -74,23 +74,37 @@ def show_(name: str, local: bool, server: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--public/--private", "public", default=None, help="Let everybody pull, or nobody but its owners.")
 @click.option("--description", help="What it holds, for people.")
+@click.option(
+    "--deprecated/--no-deprecated",
+    "deprecated",
+    default=None,
+    help="Advise against it, or no longer: it works as before, and search ranks it lower.",
+)
 @_local_option
 @_server_option
 @json_option
 @config_option
 def set_(
-    name: str, public: bool | None, description: str | None, local: bool, server: str | None, as_json: bool
+    name: str,
+    public: bool | None,
+    description: str | None,
+    deprecated: bool | None,
+    local: bool,
+    server: str | None,
+    as_json: bool,
 ) -> None:
-    """Change who may see a repository, and its description."""
-    if public is None and description is None:
-        raise Failure("nothing to change: give --public, --private or --description", MISTAKE)
+    """Change who may see a repository, its description, and whether it is deprecated."""
+    wanted = {"public": public, "description": description, "deprecated": deprecated}
+    body = {key: value for key, value in wanted.items() if value is not None}
+    if not body:
+        raise Failure(
+            "nothing to change: give --public, --private, --description, --deprecated or --no-deprecated", MISTAKE
+        )
     asked = _server(server, local=local)
     if asked is None:
-        found = run(_set_here(name, public, description))
+        found = run(_set_here(name, public, description, deprecated))
     else:
-        wanted = {"public": public, "description": description}
         with asked:
-            body = {key: value for key, value in wanted.items() if value is not None}
             found = asked.request("PATCH", repository_path(name), body)
     _show_one(found, as_json=as_json)
 
@@ -126,9 +140,11 @@ async def _show_here(name: str) -> dict[str, Any]:
         return {**_shown(here, found), "pulls": await here.repositories.pull_count(found)}
 
 
-async def _set_here(name: str, public: bool | None, description: str | None) -> dict[str, Any]:
+async def _set_here(name: str, public: bool | None, description: str | None, deprecated: bool | None) -> dict[str, Any]:
     async with installation() as here:
-        changed = await here.repositories.change(_parsed(here, name), public=public, description=description)
+        changed = await here.repositories.change(
+            _parsed(here, name), public=public, description=description, deprecated=deprecated
+        )
         return {**_shown(here, changed), "pulls": await here.repositories.pull_count(changed)}
 
 
@@ -145,6 +161,7 @@ def _shown(here: Installation, found: Repository) -> dict[str, Any]:
     return {
         "name": found.name.short(here.settings.default_namespace),
         "public": found.public,
+        "deprecated": found.deprecated,
         "description": found.description,
         "created": found.created,
     }
@@ -154,13 +171,9 @@ def _show_one(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    click.echo(f"{found['name']} ({_visibility(found)}), {found['pulls']} pulls, since {when(found['created'])}")
+    click.echo(f"{found['name']} ({visibility(found)}), {found['pulls']} pulls, since {when(found['created'])}")
     if found["description"]:
         click.echo(found["description"])
-
-
-def _visibility(found: dict[str, Any]) -> str:
-    return "public" if found["public"] else "private"
 
 
 def _server(url: str | None, *, local: bool) -> remote.Server | None:

@@ -195,6 +195,22 @@ async def test_an_owner_changes_visibility_and_description(site: Site) -> None:
     assert anonymous.json() == changed.json() | {"actions": ["pull"]}
 
 
+async def test_an_owner_deprecates_and_takes_it_back(site: Site) -> None:
+    path = "/api/v1/repositories/alice/public"
+    before = (await site.get(path)).json()
+    assert before["deprecated"] is False
+
+    for body, deprecated in (
+        ({"deprecated": True}, True),
+        ({"deprecated": None, "public": True}, True),
+        ({"deprecated": False}, False),
+    ):
+        changed = await site.get(path, "alice", PASSWORD, method="PATCH", json=body)
+        assert changed.status_code == 200
+        assert (await site.get(path)).json() == before | {"deprecated": deprecated}
+        assert changed.json()["deprecated"] is deprecated
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_forbids_telling_a_forbidden_repository_from_an_absent_one(site: Site, method: str) -> None:
     for credentials in ((), ("bob", PASSWORD)):
@@ -210,10 +226,10 @@ async def test_forbids_changing_what_one_may_only_read(site: Site, method: str) 
     narrow = await site.hub.personal("alice", "repository:alice/public:pull,push")
 
     for credentials in (("bob", PASSWORD), ("alice", narrow), (narrow,)):
-        answer = await site.get(path, *credentials, method=method, json={"public": False})
+        answer = await site.get(path, *credentials, method=method, json={"public": False, "deprecated": True})
         assert answer.status_code == 403
         assert answer.headers["content-type"] == "application/problem+json"
-    assert (await site.get(path)).json()["public"] is True
+    assert ((await site.get(path)).json()["public"], (await site.get(path)).json()["deprecated"]) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +239,7 @@ async def test_forbids_changing_what_one_may_only_read(site: Site, method: str) 
         (b"[]", 400),
         (b"{", 400),
         (b'{"public": "yes"}', 400),
+        (b'{"deprecated": 1}', 400),
         (b'{"owner": "bob"}', 400),
         (b'{"description": "' + b"x" * 25_001 + b'"}', 422),
         (b'{"description": "a\\u0000b"}', 422),

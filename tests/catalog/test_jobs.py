@@ -214,6 +214,40 @@ async def test_making_private_and_deleting_tighten_at_once(database: Database) -
     assert await tightened.repository_ids(database) == []
 
 
+async def test_deprecating_is_kept_until_it_is_taken_back_and_tightens_nothing(database: Database) -> None:
+    await push(database, image(b"{}"))
+    assert not (await repositories.find(database, NAME)).deprecated
+
+    for deprecated, description in ((True, None), (None, "cargo"), (False, None)):
+        await database.write(
+            lambda tx, to=deprecated, text=description: repositories.change(tx, NAME, deprecated=to, description=text)
+        )
+
+    told = [body for kind, body in await kinds(database) if kind == "repository.changed"]
+    assert [(body["was_deprecated"], body["deprecated"]) for body in told] == [
+        (False, True),
+        (True, True),
+        (True, False),
+    ]
+    found = await repositories.find(database, NAME)
+    assert (found.public, found.description, found.deprecated) == (True, "cargo", False)
+    assert await tightened.repository_ids(database) == []
+
+
+async def test_deprecating_and_its_event_are_one_commit(database: Database) -> None:
+    await push(database, image(b"{}"))
+
+    async def change(tx: Transaction) -> None:
+        assert (await repositories.change(tx, NAME, deprecated=True)).deprecated
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        await database.write(change)
+
+    assert not (await repositories.find(database, NAME)).deprecated
+    assert "repository.changed" not in dict(await kinds(database))
+
+
 async def test_a_change_that_fails_tightens_nothing(database: Database) -> None:
     await push(database, image(b"{}"))
 

@@ -89,6 +89,21 @@ class TestVisibility:
         assert "public" in shown
         assert "Told" in shown
 
+    def test_the_command_line_deprecates_on_the_machine(
+        self, portolan: Portolan, direct: Direct, repository: str, maker: Maker
+    ) -> None:
+        direct.push(repository, maker.image(1), "v1")
+        for option, deprecated in (("--deprecated", True), ("--no-deprecated", False)):
+            told = json.loads(portolan.run("repository", "set", repository, option, "--local", "--json").stdout)
+            assert (told["deprecated"], told["public"]) == (deprecated, False)
+            listed = portolan.run("repository", "list", "--local").stdout.splitlines()
+            for line in (
+                portolan.run("repository", "show", repository, "--local").stdout,
+                next(line for line in listed if line.split()[:1] == [repository]),
+            ):
+                assert ("private, deprecated" in line) == deprecated
+            assert may_pull(direct, repository)
+
     def test_the_command_line_does_over_the_network(
         self, portolan: Portolan, alice: Person, direct: Direct, nobody: Direct, repository: str, maker: Maker
     ) -> None:

@@ -92,6 +92,17 @@ async def test_what_is_seen_by_others_asks_for_everything(database: Database) ->
     assert await asked(database) == {EVERYTHING}
 
 
+async def test_what_is_deprecated_or_no_longer_asks_for_everything(database: Database) -> None:
+    await push(database, image(b"{}"))
+    await Consumer(database).step()
+    await asked(database)
+
+    for deprecated, wanted in ((True, EVERYTHING), (True, REPOSITORY), (False, EVERYTHING), (False, REPOSITORY)):
+        await database.write(lambda tx, to=deprecated: repositories.change(tx, NAME, deprecated=to))
+        await Consumer(database).step()
+        assert await asked(database) == {wanted}
+
+
 async def test_many_events_are_one_job_and_rise_above_all_before(database: Database) -> None:
     for number in range(20):
         await push(database, image(str(number).encode()), "v1")

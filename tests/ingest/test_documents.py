@@ -118,6 +118,24 @@ async def test_a_repository_says_what_its_tags_and_pulls_say(ingest: Ingest) -> 
     assert document.pushed >= document.created > 0
 
 
+async def test_a_repository_that_is_deprecated_is_so_in_its_images_too(ingest: Ingest) -> None:
+    first, second = image(small("1")), image(small("2"))
+    await ingest.push("ada/app", first, "v1")
+    await ingest.push("ada/app", second)
+    await ingest.push("ada/other", first, "v1")
+    await ingest.settled()
+    name = RepositoryName.parse("ada/app")
+
+    for deprecated in (True, False):
+        await ingest.database.write(lambda tx, to=deprecated: repositories.change(tx, name, deprecated=to))
+        await ingest.settled()
+
+        assert (await ingest.repository_document("ada/app")).deprecated is deprecated
+        for pushed in (first, second):
+            assert (await ingest.found("ada/app", pushed.digest)).deprecated is deprecated
+        assert not (await ingest.found("ada/other", first.digest)).deprecated
+
+
 async def test_a_tag_that_moves_is_a_push(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = image(small())
     await ingest.push("ada/app", pushed)

@@ -100,6 +100,7 @@ def test_a_mistake_is_refused_in_one_line(
         (("repository", "show", "A/B"), "'A/B' is not a repository name"),
         (("repository", "delete", "a/b", "--yes"), "there is no repository a/b"),
         (("repository", "set", "a/b", "--public"), "there is no repository a/b"),
+        (("repository", "set", "a/b", "--no-deprecated"), "there is no repository a/b"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(run: Run, words: tuple[str, ...], saying: str) -> None:

@@ -78,6 +78,22 @@ def test_search_finds_repositories(signed_in: Run) -> None:
     assert "private" in shown
 
 
+def test_search_says_what_is_deprecated(signed_in: Run) -> None:
+    """The command sets it on the server, and the server's search follows."""
+    for option, total in (("--deprecated", 1), ("--no-deprecated", 0)):
+        shown, answer = told(signed_in, "repository", "set", "ada/base", option)
+        assert answer["deprecated"] == ("(private, deprecated)" in shown) == bool(total)
+
+        def followed(total: int = total) -> bool:
+            found = json.loads(signed_in("search", "type:repository is:deprecated", "--json").stdout)
+            return bool(found["total"] == total)
+
+        wait_until(followed, 30, "search to know of it")
+        shown, answer = told(signed_in, "search", "base")
+        assert [hit["deprecated"] for hit in answer["hits"]] == [bool(total)]
+        assert ("private, deprecated" in shown) == bool(total)
+
+
 def test_search_finds_each_type(signed_in: Run, served: Served) -> None:
     for words, expected in {
         ("openssl", "--type", "package"): ["deb", "openssl", "3.0.11-1"],

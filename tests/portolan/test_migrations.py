@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,31 @@ async def test_every_column_of_a_name_compares_by_bytes(url: str) -> None:
         if getattr(column.type.dialect_impl(postgresql.dialect()), "collation", None) == "C"
     }
     assert await migrations.with_connection(url, collations) == declared
+
+
+async def test_repositories_that_are_there_are_kept_and_not_deprecated(tmp_path: Path, url: str) -> None:
+    before = tmp_path / "history"
+    shutil.copytree(MIGRATIONS, before)
+    for later in before.glob("versions/*.py"):
+        if later.name[:4] > "0002" and later.name[:4].isdigit():
+            later.unlink()
+    await migrations.upgrade(url, before)
+
+    def insert(connection: Connection) -> None:
+        connection.execute(text("insert into namespaces (name, created) values ('ada', 0)"))
+        connection.execute(
+            text("insert into repositories (id, name, namespace, public, created) values ('r', 'ada/app', 'ada', 1, 7)")
+        )
+
+    await migrations.with_connection(url, insert)
+
+    assert (await migrations.upgrade(url, MIGRATIONS))[0] == "0002"
+
+    def rows(connection: Connection) -> list[tuple[object, ...]]:
+        found = connection.execute(text("select id, name, public, description, created, deprecated from repositories"))
+        return [tuple(row) for row in found]
+
+    assert await migrations.with_connection(url, rows) == [("r", "ada/app", 1, "", 7, 0)]
 
 
 async def test_an_upgrade_tells_where_it_came_from_and_a_second_one_does_nothing(url: str) -> None:

@@ -279,6 +279,7 @@ def image_hit(
         int(time.time()) - 3 * HOUR,
         "debian 12",
         True,
+        False,
         6,
         94,
         [],
@@ -298,6 +299,7 @@ def repository_hits() -> list[RepositoryHit]:
         *,
         public: bool = True,
         official: bool = False,
+        deprecated: bool = False,
         pulls: int = 0,
         ago: int = HOUR,
         tags: int = 1,
@@ -308,6 +310,7 @@ def repository_hits() -> list[RepositoryHit]:
             description,
             public,
             official,
+            deprecated,
             pulls,
             now - ago,
             tags,
@@ -342,6 +345,7 @@ def repository_hits() -> list[RepositoryHit]:
             "",
             [Piece("team/payments/"), Piece("nginx", True), Piece("-sidecar")],
             public=False,
+            deprecated=True,
             pulls=3,
             ago=40 * DAY,
             tags=1,
@@ -376,6 +380,7 @@ def repository(name: str = "shop", **changes: object) -> RepositoryAnswer:
     answer = RepositoryAnswer(
         name,
         True,
+        False,
         False,
         DESCRIPTION,
         now - 200 * DAY,
@@ -431,8 +436,8 @@ def image(**changes: object) -> ImageAnswer:
         distro="debian 12",
         state=State("read"),
         places=[
-            Place("shop", ["1.4.2", "1.4", "latest"], now - 3 * HOUR),
-            Place("team/mirror/shop", ["1.4.2"], now - HOUR),
+            Place("shop", ["1.4.2", "1.4", "latest"], now - 3 * HOUR, False),
+            Place("team/mirror/shop", ["1.4.2"], now - HOUR, True),
         ],
         layers=layers(),
         config=config,
@@ -484,7 +489,7 @@ class CannedBrowse:
                 "repository": list(repository_hits()),
                 "image": [
                     image_hit(matched=["deb/openssl@3.0.11-1", "deb/libssl3@3.0.11-1"]),
-                    image_hit(LONG, ()),
+                    image_hit(LONG, (), deprecated=True),
                     image_hit("ada/hostile", ("1",), matched=[HOSTILE], public=False),
                 ],
                 "package": [
@@ -562,8 +567,9 @@ class CannedBrowse:
             "ada/private": repository(
                 "ada/private", public=False, description="", tags=[], tag_count=0, size=0, pulls=0, pulls_30_days=0
             ),
+            "ada/old": repository("ada/old", deprecated=True),
             LONG: repository(LONG, actions=["pull"], description=HOSTILE),
-            "team/mirror/shop": repository("team/mirror/shop", actions=["pull"]),
+            "team/mirror/shop": repository("team/mirror/shop", actions=["pull"], deprecated=True),
         }
         if short not in known:
             raise RepositoryUnknown(name)
@@ -626,7 +632,7 @@ class CannedBrowse:
                 files=0,
                 packages={},
                 distro="",
-                places=[Place("shop", ["1.5.0-rc1"], 0)],
+                places=[Place("shop", ["1.5.0-rc1"], 0, False)],
                 **plain,
             ),
             FAILED: image(
@@ -637,7 +643,7 @@ class CannedBrowse:
                 files=0,
                 packages={},
                 distro="",
-                places=[Place("shop", ["broken"], 0)],
+                places=[Place("shop", ["broken"], 0, False)],
                 **plain,
             ),
             ARTIFACT: image(
@@ -649,13 +655,13 @@ class CannedBrowse:
                 packages={},
                 files=0,
                 distro="",
-                places=[Place("shop", [], 0)],
+                places=[Place("shop", [], 0, False)],
                 **plain,
             ),
             EVIL: image(
                 digest=EVIL,
                 limits_reached=["at most 200,000 entries of a layer are kept; layer 1 has more"],
-                places=[Place(LONG, [], 0)],
+                places=[Place(LONG, [], 0, False)],
                 layers=[replace(row, created_by=HOSTILE, installed=[HOSTILE], size=1 + row.index) for row in layers()],
                 **plain,
             ),

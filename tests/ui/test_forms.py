@@ -325,6 +325,27 @@ async def test_the_description_and_who_may_pull_are_changed(site: Site) -> None:
         assert (await repositories.find(site.database, name))[2:4] == (False, longest)
 
 
+async def test_a_repository_is_deprecated_and_no_longer_with_the_box(site: Site) -> None:
+    name = RepositoryName("library/shop")
+    await site.database.write(lambda tx: repositories.ensure(tx, name, public=True))
+    async with site.visitor("ada") as client:
+        for given, deprecated in (({"deprecated": "yes"}, True), ({}, False)):
+            done = await submit(client, "/r/shop/-/settings", description="x", visibility="public", **given)
+            assert done.status_code == 303
+            found = await repositories.find(site.database, name)
+            assert (found.public, found.description, found.deprecated) == (True, "x", deprecated)
+
+        kept = await submit(client, "/r/shop/-/settings", description="a\0b", deprecated="yes")
+        assert kept.status_code == 422
+        assert 'name="deprecated" value="yes" checked' in kept.text
+        assert not (await repositories.find(site.database, name)).deprecated
+        # The canned answers: nobody advises against the one, and somebody does against the other.
+        for path, checked in (("/r/shop/-/settings", False), ("/r/ada/old/-/settings", True)):
+            shown = (await client.get(path)).text
+            assert ('name="deprecated" value="yes" checked' in shown) == checked
+            assert 'name="deprecated" value="yes"' in shown
+
+
 async def test_a_repository_goes_only_where_its_name_was_typed(site: Site) -> None:
     name = RepositoryName("library/shop")
     await site.database.write(lambda tx: repositories.ensure(tx, name, public=True))

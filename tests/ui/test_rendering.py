@@ -252,6 +252,31 @@ async def test_a_name_in_an_address_is_believed_only_where_the_image_is_there_un
     assert "team/mirror/shop:latest" not in other.text
 
 
+@pytest.mark.parametrize(
+    ("path", "badges"),
+    [
+        ("/search?q=nginx", 1),
+        ("/search?q=package:openssl", 1),
+        ("/search?q=x&type=package", 0),
+        ("/r/team/mirror/shop", 1),
+        ("/r/team/mirror/shop/-/tags", 1),
+        ("/r/shop", 0),
+        ("/r/shop/-/tags", 0),
+        (f"/i/{SHOP}?ref=team/mirror/shop:1.4.2", 1),
+        (f"/i/{SHOP}/packages?ref=team/mirror/shop:1.4.2", 1),
+        (f"/i/{SHOP}?ref=shop:1.4.2", 0),
+    ],
+)
+async def test_what_is_deprecated_has_a_badge_beside_its_name(site: Site, path: str, badges: int) -> None:
+    """An image in several repositories has that of the one whose name it is shown by."""
+    async with site.visitor() as client:
+        page = (await client.get(path)).text
+
+    names = re.findall(r'(?s)<(h[1-3]) class="(?:hit-)?name">(.*?)</\1>', page)
+    assert sum(">deprecated</span>" in name for _, name in names) == badges
+    assert page.count(">deprecated</span>") == badges
+
+
 async def test_packages_that_belong_to_others_are_shown_when_asked_for(site: Site) -> None:
     async with site.visitor() as client:
         usual = (await client.get(f"/i/{SHOP}/packages")).text
