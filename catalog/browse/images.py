@@ -205,9 +205,9 @@ class ImageAnswers:
         if len(chains) < 2 or read.chain is None:
             return declared
         below = Terms("top", tuple(chains[:-1]))
-        _, hits = await self._search.images_with(caller, below, 1, 100)
-        built = [_relation(hit) for hit in sorted(hits, key=lambda hit: (-hit.layers, hit.repository, hit.digest))]
-        return declared + built[:_MOST_BASES]
+        # The longest stacks are the nearest: in the order of their layers, one request finds them among any number.
+        _, hits = await self._search.images_with(caller, below, 1, _MOST_BASES, sort="layers")
+        return declared + [_relation(hit) for hit in hits]
 
     @staticmethod
     def _declared(found: FoundManifest, config: ImageConfig) -> list[Relation]:

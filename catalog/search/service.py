@@ -123,12 +123,13 @@ class SearchService:
     # What pages of images, layers and packages ask
 
     async def images_with(
-        self, caller: Caller, condition: Condition, page: int = 1, size: int = 25
+        self, caller: Caller, condition: Condition, page: int = 1, size: int = 25, sort: str = "pushed"
     ) -> tuple[int, list[ImageHit]]:
-        """Return how many images *condition* holds for, and one page of them, the most recently pushed first."""
+        """Return how many images *condition* holds for, and one page of them: those first whose number *sort* is the
+        greatest, which are the most recently pushed."""
         offset = offset_of(page, size)
         view = await self.view(caller)
-        request = SearchRequest(view.images(condition), sort=Sort("pushed"), offset=offset, most=size)
+        request = SearchRequest(view.images(condition), sort=Sort(sort), offset=offset, most=size)
         found = await self._engine.search(request)
         return found.total, [image_hit(document, self._default_namespace) for document in _images(found.hits)]
 
