@@ -1,7 +1,8 @@
 """A company's registry of 10,000 images, made up the same way each time: what the search benchmark searches.
 
 A few hundred repositories of some forty teams; images on a dozen bases, each with about 300 packages of a vocabulary of
-some thousands in a few versions; labels, platforms, dates and sizes as they are distributed among real ones.
+some thousands in a few versions; labels, platforms, dates and sizes as they are distributed among real ones. As images
+that install something do, each replaces some files of its base.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from catalog.search.documents import (
     LayerDocument,
     PackageDocument,
     RepositoryDocument,
+    hidden_token,
 )
 
 IMAGES = 10_000
@@ -41,10 +43,20 @@ _SUBJECTS = (
     "stock ledger",
     "tax rules",
     "route planner",
+    "postgres backup",
 )
 _TEAMS = ("payments", "search", "platform", "risk", "web", "mobile", "fleet", "insight", "ledger", "support")
-_KNOWN = ("openssl", "zlib", "bash", "curl", "glibc", "libssl3", "libssl-dev", "python3", "perl", "nginx", "postgresql")
+_KNOWN = (
+    *("openssl", "zlib", "bash", "curl", "glibc", "libssl3", "libssl-dev", "python3", "perl", "nginx", "postgresql"),
+    *("ssl-cert", "libio-socket-ssl-perl"),
+)
+#: One image in so many lacks one of these.
+_LACKS = 20
 _DISTROS = (("debian", "12"), ("debian", "11"), ("ubuntu", "22.04"), ("alpine", "3.20"))
+_BASES = 12
+#: Files of a base's top layer, some of which each image on it replaces.
+REPLACED = ("var/lib/dpkg/status", *(f"var/lib/dpkg/info/part-{number}.list" for number in range(100)))
+_REPLACES = 20
 
 
 def _digest(*parts: object) -> str:
@@ -63,14 +75,15 @@ class Corpus:
         """Yield repositories and images, then the layers and packages that these hold."""
         dice = random.Random(self.seed)
         vocabulary = self._vocabulary(dice)
-        bases = [self._base(dice, number) for number in range(12)]
+        bases = [self._base(dice, number) for number in range(_BASES)]
         versions: dict[tuple[str, str], set[str]] = {}
         layers: dict[str, LayerDocument] = {}
         repositories = [self._repository(dice, number) for number in range(max(self.images // 25, 12))]
         yield from repositories
         for number in range(self.images):
             repository = repositories[number % len(repositories)]
-            image = self._image(dice, number, repository, bases[number % len(bases)], vocabulary)
+            base = number if number < _BASES else dice.randrange(_BASES)
+            image = self._image(dice, number, repository, base, bases[base], vocabulary)
             for token, version in image.packages:
                 ecosystem, _, name = token.partition("/")
                 versions.setdefault((ecosystem, name), set()).add(version)
@@ -130,20 +143,23 @@ class Corpus:
         dice: random.Random,
         number: int,
         repository: RepositoryDocument,
+        base_number: int,
         base: list[str],
         vocabulary: list[tuple[str, str]],
     ) -> ImageDocument:
         own = [_digest("own", self.seed, number, layer) for layer in range(dice.randint(2, 8))]
-        is_base = number < 12
+        is_base = number < _BASES
         diff_ids = base if is_base else base + own
         chains = [str(each) for each in chain_ids([Digest.parse(each) for each in diff_ids])]
-        chosen = vocabulary[: len(_KNOWN)] + dice.sample(vocabulary, PACKAGES - len(_KNOWN))
+        known = [each for each in vocabulary[: len(_KNOWN)] if dice.randrange(_LACKS)]
+        chosen = known + dice.sample(vocabulary[len(_KNOWN) :], PACKAGES - len(known))
         packages = [
             (f"{ecosystem}/{name}", f"{dice.choice((1, 1, 3))}.{dice.randint(0, 3)}.{dice.randint(0, 9)}-1")
             for ecosystem, name in chosen
         ]
         team = _TEAMS[dice.randrange(len(_TEAMS))]
-        distro = _DISTROS[number % 12 % len(_DISTROS)]
+        distro = _DISTROS[base_number * len(_DISTROS) // _BASES]
+        replaced = [] if is_base else [REPLACED[0], *dice.sample(REPLACED[1:], _REPLACES - 1)]
         return ImageDocument(
             repository_id=repository.id,
             repository=repository.name,
@@ -169,4 +185,5 @@ class Corpus:
             history=[f"RUN make {layer}" for layer in range(len(diff_ids))],
             distro=distro,
             distro_name=f"{distro[0].title()} {distro[1]}",
+            hidden=[hidden_token(base[-1], path) for path in replaced],
         )

@@ -13,7 +13,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from benchmarks.search_corpus import Corpus
+from benchmarks.search_corpus import REPLACED, Corpus
 from cas import Digest
 from cas.entries import Entry
 from cas.layer_index.protocol import BlobRecord
@@ -102,6 +102,8 @@ async def _load_layers(
         for number, (diff_id, layer) in enumerate(layers.items()):
             is_base = in_images[diff_id] > loaded.images / 100
             paths = _paths(dice, number, _FILES_OF_BASE if is_base else _FILES_OF_LAYER)
+            if is_base:
+                paths += REPLACED
             if number % _ONE_IN == 0:
                 paths.append(f"usr/lib/{names['directory']}/{names['file']}")
             if number % _ONE_IN == 1:

@@ -17,7 +17,7 @@ from catalog.browse.answers import (
     VersionRow,
 )
 from catalog.errors import LayerUnknown, PackageUnknown
-from catalog.search.analysis import package_value
+from catalog.search.analysis import package_field, package_value
 from catalog.search.conditions import MOST_TERMS, Every, Term, Terms, Without
 from catalog.search.documents import LayerDocument, hidden_token
 from catalog.search.engine import SearchEngine
@@ -85,7 +85,7 @@ class ContentAnswers:
             raise PackageUnknown(ecosystem, name)
         chosen = [(version, images) for version, images in found if within(ecosystem, version, comparisons)]
         values = tuple(package_value(ecosystem, name, version) for version, _ in chosen[:MOST_TERMS])
-        total, hits = await self._search.images_with(caller, Terms("package", values), page, size)
+        total, hits = await self._search.images_with(caller, Terms(package_field("package"), values), page, size)
         return PackageAnswer(
             ecosystem=ecosystem,
             name=name,

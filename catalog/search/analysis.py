@@ -7,7 +7,8 @@ through the same function as what was written:
     name, last                                  name_value
     words, text, command                        words
     grams                                       gram
-    package, removed, source                    package_value
+    package, removed, source, each with and
+    without _version                            package_field, package_value
     label, annotation                           pair_value
     license, distro, platform, os, arch, base,
     port, artifact                              folded_value
@@ -37,7 +38,7 @@ from catalog.search.documents import (
 )
 
 #: To be raised whenever a document's values change, so that an index of other values is not asked, but made anew.
-ANALYSIS = 1
+ANALYSIS = 2
 
 #: Values by field: lists for keywords and texts, a number for a number. Fields without a value are left out.
 Values = dict[str, list[str] | int]
@@ -114,9 +115,15 @@ def gram(text: str) -> str:
     return value if len(value) >= LEAST_GRAM else ""
 
 
+def package_field(field: str) -> str:
+    """Return the field that has the versions of what *field* (`package`, `removed` or `source`) has the names of."""
+    return f"{field}_version"
+
+
 def package_value(ecosystem: str, name: str, version: str | None = None) -> str:
-    """Return the value of `package`, `removed` or `source`: of any version, or of one. Names do not tell capitals."""
-    return _package(f"{ecosystem}/{name}", version)
+    """Return the value of `package`, `removed` or `source`; with a *version*, that of their `package_field`. Names do
+    not tell capitals."""
+    return keyword(f"{ecosystem}/{name}".lower() if version is None else f"{ecosystem}/{name}".lower() + f"@{version}")
 
 
 def pair_value(key: str, value: str) -> str:
@@ -260,9 +267,9 @@ def _image(document: ImageDocument) -> Values:
         "layer": _keywords([*document.layers, *document.diff_ids]),
         "chain": _keywords(document.chains),
         "top": _keywords(document.chains[-1:]),
-        "package": _packages(document.packages),
-        "removed": _packages(document.removed),
-        "source": _packages(document.sources),
+        **_packages("package", document.packages),
+        **_packages("removed", document.removed),
+        **_packages("source", document.sources),
         "license": _folded(document.licenses),
         "label": [pair_value(key, value) for key, value in document.labels.items()],
         "label_key": _keywords(document.labels),
@@ -366,19 +373,10 @@ def _ports(ports: Sequence[str]) -> list[str]:
     return _keywords(found)
 
 
-def _packages(packages: Sequence[tuple[str, str]]) -> list[str]:
-    found: dict[str, None] = {}
-    for name, version in packages:
-        if name:
-            lower = name.lower()
-            found[lower] = None
-            if version:
-                found[f"{lower}@{version}"] = None
-    return _keywords(found)
-
-
-def _package(name: str, version: str | None) -> str:
-    return keyword(name.lower() if version is None else f"{name.lower()}@{version}")
+def _packages(field: str, packages: Sequence[tuple[str, str]]) -> Values:
+    names = [name.lower() for name, _ in packages]
+    versions = [f"{name}@{version}" for name, (_, version) in zip(names, packages, strict=True) if name and version]
+    return {field: _keywords(names), package_field(field): _keywords(versions)}
 
 
 def _keywords(values: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ from catalog.search.conditions import Condition, Every, Some, Term, Terms, Witho
 from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, hidden_token
 from catalog.search.engine import FacetRequest, SearchRequest, Sort
 from catalog.search.errors import QueryError
-from catalog.search.files import FILE_FIELDS, file_query
+from catalog.search.files import FILE_FIELDS, MOST_FILES, file_query
 from catalog.search.language import FIELDS, And, Field, Form, Node, Not, Or, Takes, tree
 from catalog.search.language.check import bare_digest, fields_of
 from catalog.search.language.packages import AskedPackage, read_packages, read_purl
@@ -70,7 +70,7 @@ async def packages(view: View, question: Question, most: int = MOST_CANDIDATES) 
     found = await view.engine.search(request)
     documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
     values = [analysis.package_value(document.ecosystem, document.name) for document in documents]
-    counts = await _count_packages(view, question, values, within)
+    counts = await _count_packages(view, _package_fields(question), values, within)
     rows = [(document, count) for document, count in zip(documents, counts, strict=True) if count]
     if question.sort == "name":
         rows.sort(key=lambda row: (row[0].name, row[0].ecosystem))
@@ -110,7 +110,7 @@ async def package_hits(
     """Return what is shown of some of the packages found: with the versions that the images have."""
     pairs = [(document, version) for document, _ in rows for version in document.versions]
     values = [analysis.package_value(document.ecosystem, document.name, version) for document, version in pairs]
-    counts = await _count_packages(view, question, values, within)
+    counts = await _count_packages(view, map(analysis.package_field, _package_fields(question)), values, within)
     versions: dict[int, list[str]] = {}
     for (document, version), count in zip(pairs, counts, strict=True):
         if count:
@@ -171,8 +171,8 @@ def _package_fields(question: Question) -> tuple[str, ...]:
     return {"yes": ("removed",), "include": ("package", "removed")}.get(question.deleted, ("package",))
 
 
-async def _count_packages(view: View, question: Question, values: Sequence[str], within: Condition) -> list[int]:
-    fields = _package_fields(question)
+async def _count_packages(view: View, among: Iterable[str], values: Sequence[str], within: Condition) -> list[int]:
+    fields = tuple(among)
     if len(fields) == 1:
         return await view.engine.counts(fields[0], values, within) if values else []
     either = [Every((within, Some(tuple(Term(field, value) for field in fields)))) for value in values]
@@ -276,8 +276,9 @@ async def _of_layer(view: View, node: Node) -> Condition:
 # Files
 
 
-async def files(view: View, question: Question, text: str) -> Counted[FoundFile]:
-    """Find files: by `path:`, `file:`, `sha256:` and free words (names) among files, by all else among images.
+async def files(view: View, question: Question, text: str, most: int = MOST_FILES) -> Counted[FoundFile]:
+    """Find files: by `path:`, `file:`, `sha256:` and free words (names) among files, by all else among images; count
+    *most* of them.
 
     Raises:
         QueryError: nothing says which files.
@@ -299,7 +300,9 @@ async def files(view: View, question: Question, text: str) -> Counted[FoundFile]
         chosen = found if chosen is None else {key: file for key, file in chosen.items() if key in found}
     if chosen is None:
         raise QueryError(text, 0, len(text), "type:file needs a file: a name, file:, path: or sha256:.")
-    return await count_files(view, list(chosen.values()), question.deleted, conditions, question.sort, more)
+    counted = list(chosen.values())[:most]
+    more = more or len(chosen) > most
+    return await count_files(view, counted, question.deleted, conditions, question.sort, more)
 
 
 async def count_files(

@@ -275,7 +275,7 @@ class Compiler:
                 for version in document.versions
                 if within(document.ecosystem, version, asked.comparisons)
             )
-        return terms(name, values)
+        return terms(analysis.package_field(name), values)
 
     def _sources(self, packages: Sequence[AskedPackage]) -> Condition:
         return Some(tuple(package_condition("source", asked) for asked in packages))
@@ -351,7 +351,8 @@ def package_condition(name: str, asked: AskedPackage) -> Condition:
     match asked.form:
         case Form.WHOLE:
             version = asked.version or None
-            return terms(name, (analysis.package_value(each, asked.name, version) for each in asked.ecosystems))
+            wanted = (analysis.package_value(each, asked.name, version) for each in asked.ecosystems)
+            return terms(analysis.package_field(name) if version else name, wanted)
         case Form.BEGINNING:
             return Some(tuple(Prefix(name, f"{each}/{asked.name}") for each in asked.ecosystems))
         case Form.PATTERN:

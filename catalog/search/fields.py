@@ -47,9 +47,12 @@ FIELDS: dict[str, Type] = {
     "layer": K,  # digest of the blob, and the verified diff_id
     "chain": K,  # chain_id of each of its stacks
     "top": K,  # chain_id of the whole
-    "package": K,  # deb/openssl · deb/openssl@3.0.11-1 · npm/@babel/core@7.1.0
+    "package": K,  # deb/openssl · npm/@babel/core
+    "package_version": K,  # deb/openssl@3.0.11-1 · npm/@babel/core@7.1.0
     "removed": K,  # the same for packages that only lower layers still hold
-    "source": K,  # deb/glibc · deb/glibc@2.36-9
+    "removed_version": K,
+    "source": K,  # and for source packages: deb/glibc
+    "source_version": K,
     "license": K,  # SPDX ids, lower case
     "label": K,  # team=payments
     "label_key": K,
@@ -70,7 +73,7 @@ FIELDS: dict[str, Type] = {
     "images": N,  # how many image documents hold it
 }
 
-#: Keywords that facets count. The others have about as many values as documents.
+#: Keywords that facets count. The others have about as many values as documents (versions: more).
 COUNTED = frozenset(
     {
         *("kind", "repository_id", "repository", "namespace", "public", "is", "platform", "os", "arch", "tag"),

@@ -47,7 +47,7 @@ from database.protocol import Reader
 MOST_ON_A_PAGE = 100
 
 _ELSEWHERE: tuple[HitType, ...] = ("repository", "image", "package", "file")
-#: Packages that are counted to tell how many there are elsewhere.
+#: Packages, or files, that are counted to tell how many there are elsewhere.
 _FEW_CANDIDATES = 200
 #: Seconds that counting the hits of one other type may take: an answer does not wait for a layer index that hangs.
 _LONGEST_ELSEWHERE = 1.0
@@ -146,7 +146,7 @@ class SearchService:
         documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
         versions = list(dict.fromkeys(version for document in documents for version in document.versions))
         values = [analysis.package_value(ecosystem, name, version) for version in versions]
-        counts = await self._engine.counts("package", values, view.images()) if values else []
+        counts = await self._engine.counts(analysis.package_field("package"), values, view.images()) if values else []
         images = {version: count for version, count in zip(versions, counts, strict=True) if count}
         return [(version, images[version]) for version in newest_first(ecosystem, images)]
 
@@ -258,7 +258,7 @@ class SearchService:
         if question.type == "package":
             return await candidates.count_packages(view, question, _FEW_CANDIDATES)
         if question.type == "file":
-            files = await candidates.files(view, question, text)
+            files = await candidates.files(view, question, text, _FEW_CANDIDATES)
             return len(files.rows), files.more
         (count,) = await self._engine.count([await (await _Narrowing.of(view, question)).without("")])
         return count, False

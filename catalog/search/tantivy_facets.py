@@ -6,25 +6,31 @@ all that it has. Values with the same count it orders by themselves, as we do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import tantivy
+from tantivy import Query
 
 from catalog.search.engine import Count, FacetRequest
 from catalog.search.fields import COUNTED
-from catalog.search.tantivy_queries import Queries
+from catalog.search.tantivy_queries import Queries, both
 
 #: All values of a segment.
 _ALL = 2**31 - 1
 
-#: Values that one facet may ask for: tantivy refuses to return more than 65,000 of all together.
+#: Values that one facet may ask for, or that are counted in one go: tantivy refuses to return more than 65,000 of all
+#: together.
 MOST_VALUES = 20_000
 
 
 class _Bucket(TypedDict):
     key: str
     doc_count: int
+
+
+class _Buckets(TypedDict):
+    buckets: list[_Bucket]
 
 
 class Facets:
@@ -50,10 +56,24 @@ class Facets:
             asked = {str(position): _frequent(requests[position]) for position in positions}
             found = self._searcher.aggregate(query, asked)
             for position in positions:
-                buckets: list[_Bucket] = found[str(position)]["buckets"]
-                counted[position] = [Count(bucket["key"], bucket["doc_count"]) for bucket in buckets]
+                counted[position] = [Count(*bucket) for bucket in _buckets(found[str(position)])]
+        return counted
+
+    def values(self, field: str, values: Sequence[str], among: Query) -> dict[str, int]:
+        """Count *values* (distinct ones) of *field*, one of `COUNTED`, among the documents of *among*; those that none
+        of these has are left out."""
+        counted: dict[str, int] = {}
+        for start in range(0, len(values), MOST_VALUES):
+            some = values[start : start + MOST_VALUES]
+            asked = {"terms": {"field": field, "size": len(some), "segment_size": _ALL, "include": some}}
+            query = both(self._queries.terms(field, some), among)
+            counted.update(_buckets(self._searcher.aggregate(query, {"0": asked})["0"]))
         return counted
 
 
 def _frequent(request: FacetRequest) -> dict[str, object]:
     return {"terms": {"field": request.field, "size": request.most, "segment_size": _ALL}}
+
+
+def _buckets(found: _Buckets) -> Iterator[tuple[str, int]]:
+    return ((bucket["key"], bucket["doc_count"]) for bucket in found["buckets"])

@@ -70,7 +70,7 @@ class Queries:
                 return self._between(field, least, most)
             case Prefix(field, value):
                 _require(field, Type.KEYWORD, Type.TEXT)
-                return self._matching(field, f"{_escaped(value)}.*") if _is_text(value) else Query.empty_query()
+                return self._matching(field, f"{_escaped(value)}.*") if is_text(value) else Query.empty_query()
             case Pattern(field, pattern):
                 _require(field, Type.KEYWORD, Type.TEXT)
                 return self._matching(field, pattern)
@@ -109,14 +109,14 @@ class Queries:
     def term(self, field: str, value: str) -> Query:
         """Return a query for *value* in *field*."""
         _require(field, Type.KEYWORD, Type.TEXT)
-        return self._term(field, value) if _is_text(value) else Query.empty_query()
+        return self._term(field, value) if is_text(value) else Query.empty_query()
 
     def terms(self, field: str, values: Sequence[str]) -> Query:
         """Return a query for one of *values* in *field*."""
         _require(field, Type.KEYWORD, Type.TEXT)
         if len(values) > MOST_TERMS:
             raise ValueError(f"{len(values)} values of {field}: at most {MOST_TERMS}")
-        values = [value for value in values if _is_text(value)]
+        values = [value for value in values if is_text(value)]
         if len(values) <= _FEW:
             return _any([self._term(field, value) for value in values])
         return Query.term_set_query(self._schema, field, values)
@@ -158,7 +158,7 @@ class Queries:
             raise ValueError(f"{near.field} is not among {', '.join(sorted(TYPED))}")
         if near.distance not in (1, 2):
             raise ValueError(f"a distance of {near.distance}: 1 or 2")
-        if not near.value or not _is_text(near.value):
+        if not near.value or not is_text(near.value):
             return Query.empty_query()
         return Query.fuzzy_term_query(self._schema, near_field(near.field), near_value(near.value), near.distance)
 
@@ -173,7 +173,7 @@ class Queries:
         found = [
             Query.boost_query(Query.term_query(self._schema, field, synonym, "freq"), weight)
             for synonym in synonyms
-            if _is_text(synonym)
+            if is_text(synonym)
             for field, weight in fields
         ]
         if len(found) > 1:
@@ -239,7 +239,7 @@ def _require(field: str, *kinds: Type) -> None:
         raise ValueError(f"{field} is no {' or '.join(kind.value for kind in kinds)}")
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
     """Tell whether an engine can be given *value*: it has no lone surrogates. No document has one that has."""
     try:
         value.encode()

@@ -87,8 +87,10 @@ def _package(value: Value) -> AskedPackage:
     if value.form is Form.WHOLE and (compared := _COMPARED.fullmatch(name)):
         name, comparisons = compared[1], ((compared[2], compared[3]),)
     version = ""
-    at = name.rfind("@")
-    if at > 0 and "/" not in name[at:] and value.form is Form.WHOLE:
+    at = name.rfind("@")  # names of npm begin with one
+    if at > 0 and "/" not in name[at:]:
+        if value.form is Form.BEGINNING:
+            raise BadValue(value, f"a version is whole or compared, as {name[:at]}>=1,<2")
         name, version = name[:at], name[at + 1 :]
     everything = bool(ecosystem) and value.form is Form.BEGINNING
     if not name.strip("/@") and not (everything and not name):

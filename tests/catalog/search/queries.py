@@ -144,7 +144,11 @@ OF_PACKAGES = [
     *("package:openssl", "package:deb/openssl", "package:deb/openssl@1.1-1", "package:openssl@2.0-1"),
     *("package:openssl<1.1-1", "package:openssl>=1.1-1", "package:deb/openssl>1.0-1,<2.0-1", "package:openssl!=2.0-1"),
     *("package:lib*", "package:deb/lib*", "package:/deb/(curl|libssl)/", "package:curl,openssl=1.0-1"),
-    *("package:nothing<2.0-1", "package:deb/openssl<=1.1-1,curl"),
+    *(
+        "package:nothing<2.0-1",
+        "package:deb/openssl<=1.1-1,curl",
+    ),
+    "package:/deb/.*l.*/",
 ]
 
 OF_IMAGES = [

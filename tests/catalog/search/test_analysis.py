@@ -18,6 +18,7 @@ from catalog.search.analysis import (
     gram,
     keyword,
     name_value,
+    package_field,
     package_value,
     pair_value,
     words,
@@ -211,10 +212,11 @@ class TestDocuments:
         assert values["digest"] == [DIGEST, "sha256:" + "b" * 64]
         assert values["layer"] == ["sha256:l", "sha256:d"]
         assert (values["chain"], values["top"]) == (["sha256:c1", "sha256:c2"], ["sha256:c2"])
-        assert values["package"] == ["deb/openssl", "deb/openssl@3.0.11-1A", "npm/@babel/core"]
-        assert values["source"] == ["deb/glibc", "deb/glibc@2.36"]
-        assert values["removed"] == ["deb/curl", "deb/curl@7"]
-        assert package_value("deb", "OpenSSL", "3.0.11-1A") in values["package"]
+        assert values["package"] == ["deb/openssl", "npm/@babel/core"]
+        assert values["package_version"] == ["deb/openssl@3.0.11-1A"]
+        assert (values["source"], values["source_version"]) == (["deb/glibc"], ["deb/glibc@2.36"])
+        assert (values["removed"], values["removed_version"]) == (["deb/curl"], ["deb/curl@7"])
+        assert package_value("deb", "OpenSSL", "3.0.11-1A") in values[package_field("package")]
         assert values["license"] == ["mit"]
         assert values["label"] == ["team=payments", "empty="]
         assert values["label_key"] == ["team", "empty"]

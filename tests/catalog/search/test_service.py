@@ -130,7 +130,7 @@ async def test_forbids_finding_what_was_just_made_private_or_deleted(searched: S
         assert versions == [["1.0-1"]]
         assert await service.package_versions(who, "deb", "openssl") == [("1.0-1", 1)]
         assert await service.count_images(who, [Term("package", "deb/openssl")]) == [1]
-        assert (await service.images_with(who, Term("package", "deb/openssl@2.0-1")))[0] == 0
+        assert (await service.images_with(who, Term("package_version", "deb/openssl@2.0-1")))[0] == 0
         assert await service.file_hits(who, FileQuery(By.NAME, "libssl.so")) == ([], False)
         for typed in ("ngin", "repo:alice/", "distro:deb", "org:al", "tag:v", "libss"):
             assert not [

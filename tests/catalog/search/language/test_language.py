@@ -135,6 +135,7 @@ ERRORS = [
     ("package:<3", "<3", "before it", None),
     ("package:a@1<3", "a@1<3", "not both", None),
     ("package:/libssl.*/", "/libssl.*/", "ecosystem", None),
+    ("package:openssl@3*", "openssl@3*", "whole or compared", None),
     ("src:glibc<2", "glibc<2", "not compared", None),
     ("purl:deb/openssl", "deb/openssl", "package URL", None),
     ("digest:sha256:12345", "sha256:12345", "7 digits", None),
