@@ -68,12 +68,14 @@ class ImageUnknown(CatalogError):
 
 
 class ImageUnread(CatalogError):
-    """*problem* says why its layers could not be read; it is empty while they are still to be read."""
+    """*problem* says why its layers could not be read; it is empty while they are still to be read. *waits_for* says
+    what was missing when that was last tried, empty where nothing was."""
 
-    def __init__(self, digest: Digest, problem: str = "") -> None:
-        super().__init__(digest, problem)
+    def __init__(self, digest: Digest, problem: str = "", waits_for: str = "") -> None:
+        super().__init__(digest, problem, waits_for)
         self.digest = digest
         self.problem = problem
+        self.waits_for = waits_for
 
 
 class PathUnknown(CatalogError):

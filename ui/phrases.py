@@ -72,6 +72,8 @@ def phrase(error: Exception) -> Phrase | None:
             return Phrase(507, "No room is left", f"No room is left for the database, {what}. Nothing was changed.")
         case ImageUnread(problem=problem) if problem:
             return Phrase(409, "This image could not be read", sentence(problem))
+        case ImageUnread(waits_for=missing) if missing:
+            return Phrase(503, "Being read", f"This image is being read, and waits: {sentence(missing)}", retry_after=5)
         case ImageUnread():
             return Phrase(503, "Being read", "This image is still being read. That takes a few seconds.", retry_after=2)
         case OutOfWindow(window=window):

@@ -96,6 +96,10 @@ def answer(error: Exception) -> Response:
             return problem(404, "The image has no such directory.")
         case ImageUnread() if error.problem:
             return problem(409, _sentence(f"The image could not be read: {error.problem}"), problem=error.problem)
+        case ImageUnread() if error.waits_for:
+            return problem(
+                503, _sentence(f"The image is being read, and waits: {error.waits_for}"), {"retry-after": "5"}
+            )
         case ImageUnread():
             return problem(503, "The image is being read.", {"retry-after": "1"})
         case QueryError():

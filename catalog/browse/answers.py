@@ -184,7 +184,8 @@ class TagRow:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far an image was read: ``read``, ``waiting`` (or being read) or ``failed``: *problem* says why."""
+    """How far an image was read: ``read``, ``waiting`` (or being read) or ``failed``. *problem* says why it failed, or
+    what was missing when it was last tried to read one that is waiting; it goes on by itself, then."""
 
     name: Literal["read", "waiting", "failed"]
     problem: str = ""

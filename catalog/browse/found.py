@@ -62,7 +62,9 @@ def state_of(waiting: images.Waiting | None) -> State:
     """Tell how far something was read by the job that is still to be done for it."""
     if waiting is None:
         return State("read")
-    return State("failed", waiting.error) if waiting.parked or waiting.error else State("waiting")
+    if waiting.parked or (waiting.error and not waiting.waits_for):
+        return State("failed", waiting.error)
+    return State("waiting", waiting.waits_for)
 
 
 class Finder:
@@ -151,10 +153,15 @@ class Finder:
         Raises:
             ImageUnread: they were not read, or could not be.
         """
-        if read.chain is None:
-            problem = "it is no image" if read.state.name == "read" else read.state.problem
-            raise ImageUnread(found.digest, problem)
-        return read.chain
+        if read.chain is not None:
+            return read.chain
+        match read.state:
+            case State("waiting", missing):
+                raise ImageUnread(found.digest, waits_for=missing)
+            case State("failed", problem):
+                raise ImageUnread(found.digest, problem)
+            case _:
+                raise ImageUnread(found.digest, "it is no image")
 
     async def _verified(self, found: FoundManifest, layers: Sequence[Reference]) -> list[BlobFacts | None]:
         digests = [layer.digest.text for layer in layers]

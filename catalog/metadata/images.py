@@ -66,12 +66,12 @@ _PARENTS = Query(
     )
 )
 _JOB = Query(
-    select(jobs.c.parked, jobs.c.error).where(
+    select(jobs.c.parked, jobs.c.error, jobs.c.waits_for).where(
         jobs.c.repository_id == bindparam("repository"), jobs.c.digest == bindparam("wanted")
     )
 )
 _JOBS = Query(
-    select(jobs.c.digest, jobs.c.parked, jobs.c.error).where(
+    select(jobs.c.digest, jobs.c.parked, jobs.c.error, jobs.c.waits_for).where(
         jobs.c.repository_id == bindparam("repository"), jobs.c.digest.in_(_among("digests"))
     )
 )
@@ -151,10 +151,12 @@ class Move(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A job: *error* is why it failed the last time, empty where it did not; *parked* where it is not tried again."""
+    """A job: *error* is why it failed the last time, empty where it did not; *parked* where it is not tried again;
+    *waits_for* is what was missing when it was last tried, empty where nothing was."""
 
     parked: bool
     error: str
+    waits_for: str
 
 
 async def holding(reader: Reader, visible: Visible, digest: Digest) -> list[Holding]:
@@ -198,13 +200,13 @@ async def tags_of(reader: Reader, repository_id: str, digests: list[str]) -> lis
 async def job(reader: Reader, repository_id: str, digest: str) -> Waiting | None:
     """Return the job that is to read the manifest, None where nothing is to be done."""
     row = await reader.one(_JOB, repository=repository_id, wanted=digest)
-    return None if row is None else Waiting(bool(row[0]), str(row[1]))
+    return None if row is None else Waiting(bool(row[0]), str(row[1]), str(row[2]))
 
 
 async def jobs_among(reader: Reader, repository_id: str, digests: list[str]) -> dict[str, Waiting]:
     """Return the jobs that are to read any of *digests*, by digest."""
     rows = await reader.all(_JOBS, repository=repository_id, digests=json.dumps(sorted(set(digests))))
-    return {str(digest): Waiting(bool(parked), str(error)) for digest, parked, error in rows}
+    return {str(digest): Waiting(bool(parked), str(error), str(missing)) for digest, parked, error, missing in rows}
 
 
 async def linked(reader: Reader, repository_id: str, digests: list[str]) -> set[str]:

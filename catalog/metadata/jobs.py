@@ -118,8 +118,8 @@ _KEEP = Query(update(jobs).where(*_THIS, jobs.c.claimed > 0).values(claimed=bind
 _RELEASE_ALL = Query(update(jobs).where(jobs.c.claimed > 0).values(claimed=0))
 _RELEASE = Query(update(jobs).where(*_THIS).values(claimed=0))
 _FINISH = Query(delete(jobs).where(*_THIS, jobs.c.version == bindparam("seen")))
-_AGAIN_AT_ONCE = Query(update(jobs).where(*_THIS).values(claimed=0, attempts=0, error=""))
-_POSTPONE = Query(update(jobs).where(*_THIS).values(claimed=0, due=bindparam("until"), error=bindparam("reason")))
+_AGAIN_AT_ONCE = Query(update(jobs).where(*_THIS).values(claimed=0, attempts=0, error="", waits_for=""))
+_POSTPONE = Query(update(jobs).where(*_THIS).values(claimed=0, due=bindparam("until"), waits_for=bindparam("reason")))
 _FAIL = Query(
     update(jobs)
     .where(*_THIS)
@@ -127,6 +127,7 @@ _FAIL = Query(
         claimed=0,
         attempts=jobs.c.attempts + 1,
         error=bindparam("reason"),
+        waits_for="",
         due=case((jobs.c.version == bindparam("seen"), bindparam("until", type_=BigInteger)), else_=jobs.c.due),
         parked=case((jobs.c.version == bindparam("seen"), bindparam("park", type_=Integer)), else_=0),
     )
@@ -166,6 +167,12 @@ _RETRY = Query(
     .values(parked=0, attempts=0, due=bindparam("now"))
 )
 _ERROR = Query(select(jobs.c.error).where(*_THIS))
+_MISSING = Query(
+    select(jobs.c.waits_for, func.count())
+    .where(jobs.c.waits_for != "")
+    .group_by(jobs.c.waits_for)
+    .order_by(func.count().desc(), jobs.c.waits_for)
+)
 
 
 class Job(NamedTuple):
@@ -186,6 +193,13 @@ class Counts(NamedTuple):
     parked: int
     failed: int
     oldest: int | None
+
+
+class Missing(NamedTuple):
+    """What was not there when *jobs* were last tried: they failed at nothing, and are tried again."""
+
+    reason: str
+    jobs: int
 
 
 class Failure(NamedTuple):
@@ -291,6 +305,11 @@ async def counts(reader: Reader) -> Counts:
     assert row is not None
     total, parked, running, failed, oldest = row
     return Counts(total - parked - running, running, parked, failed, oldest)
+
+
+async def missing(reader: Reader) -> list[Missing]:
+    """Tell what jobs were postponed for, what most of them wait for first."""
+    return [Missing(*row) for row in await reader.all(_MISSING)]
 
 
 async def failures(reader: Reader, most: int = 1000) -> list[Failure]:

@@ -148,8 +148,9 @@ cursors = Table(
 #: ``*``) that of a repository and of all in it. *version* is that of the newest reading of events that asks for it
 #: (`cursors.version`); a job that it rose during stays. *due* says when it may be tried (in milliseconds), *claimed*
 #: until when somebody is at it (in milliseconds; 0: nobody). One that failed keeps its *error*; after too many
-#: *attempts* it is *parked*: it waits for somebody. Neither column refers to a row: the job that removes a document
-#: outlives what it told of.
+#: *attempts* it is *parked*: it waits for somebody. *waits_for* says what was missing when it was last tried (room, an
+#: index), which is no failure. Neither column of the key refers to a row: the job that removes a document outlives what
+#: it told of.
 jobs = Table(
     "jobs",
     metadata,
@@ -162,6 +163,7 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("parked", Integer, nullable=False),
     Column("error", Text, nullable=False),
+    Column("waits_for", Text, nullable=False, server_default=""),
     Index("ix_jobs_parked_due", "parked", "due"),
 )
 

@@ -27,15 +27,19 @@ def status(as_json: bool) -> None:
             read = await cursors.read(here.database, SEARCH)
             unread = await events.count_after(here.database, read.position)
             counts = await jobs.counts(here.database)
+            missing = await jobs.missing(here.database)
         oldest = None if counts.oldest is None else counts.oldest // 1000
         if as_json:
-            show_json({"events": unread, **counts._asdict(), "oldest": oldest})
+            waits_for = [{"reason": each.reason, "jobs": each.jobs} for each in missing]
+            show_json({"events": unread, **counts._asdict(), "oldest": oldest, "waits_for": waits_for})
             return
         click.echo(f"{counts.waiting} waiting, {counts.running} running, {counts.parked} parked")
         if unread:
             click.echo(f"{unread} changes were not looked at yet: is `portolan serve` or `portolan ingest` running?")
         if oldest is not None:
             click.echo(f"The oldest has been waiting since {when(oldest)}.")
+        for each in missing:
+            click.echo(f"{each.jobs} of them wait, and are tried again: {each.reason}")
         if counts.failed:
             click.echo(f"{counts.failed} failed: portolan ingest failures")
 

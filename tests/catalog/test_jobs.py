@@ -134,11 +134,30 @@ async def test_what_is_postponed_waits_and_counts_no_attempt(database: Database)
     (job,) = await claim(database)
     await database.write(lambda tx: jobs.postpone(tx, job, "the disk is full", 60))
     assert await claim(database) == []
-    assert (await jobs.failures(database))[0].attempts == 0
+    assert await jobs.missing(database) == [("the disk is full", 1)]
 
-    await database.write(jobs.retry)
+    await database.write(lambda tx: jobs.postpone(tx, job, "the disk is full", 0))
 
     assert await claim(database) == [job]
+
+
+async def test_what_is_postponed_has_not_failed(database: Database) -> None:
+    """There is nothing for anybody to try again, and a failure from before is not covered up."""
+    await ask(database, "r", [ONE, TWO], 1)
+    waiting, failed = sorted(await claim(database), key=lambda job: job.digest != ONE)
+    await database.write(lambda tx: jobs.postpone(tx, waiting, "the disk is full", 60))
+    await database.write(lambda tx: jobs.fail(tx, failed, "no tar", 0))
+    await database.write(lambda tx: jobs.postpone(tx, failed, "the disk is full", 60))
+
+    assert (await jobs.counts(database)).failed == 1
+    assert [(each.digest, each.error) for each in await jobs.failures(database)] == [(TWO, "no tar")]
+    assert await jobs.error(database, "r", ONE) == ""
+    assert await jobs.missing(database) == [("the disk is full", 2)]
+    assert await database.write(jobs.retry) == 1
+
+    (again,) = await claim(database)
+    await database.write(lambda tx: jobs.fail(tx, again, "no tar", None))
+    assert await jobs.missing(database) == [("the disk is full", 1)]
 
 
 async def test_those_that_waited_longest_come_first(database: Database) -> None:

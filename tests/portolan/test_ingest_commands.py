@@ -50,13 +50,15 @@ async def push(database: Database, name: str, content: bytes, *tags: str) -> Dig
 
 @pytest.fixture
 def failed(settings: Path) -> dict[str, Digest]:
-    """Two images that failed, one of them within an index and parked, and one that waits; by name."""
+    """Two images that failed, one of them within an index and parked, one that waits for its turn, and one that waits
+    for room; by name."""
 
     async def make(database: Database) -> dict[str, Digest]:
         one = await push(database, "ada/app", image(b"1"))
         holder = await push(database, "ada/app", index(descriptor(one, OCI)), "v1")
         two = await push(database, "library/alpine", image(b"2"), "latest")
         waiting = await push(database, "ada/other", image(b"3"))
+        postponed = await push(database, "ada/other", image(b"5"))
         await Consumer(database).step()
         failing = {one.text: None, two.text: 60.0}
 
@@ -65,6 +67,8 @@ def failed(settings: Path) -> dict[str, Digest]:
             for job in claimed:
                 if job.digest in failing:
                     await jobs.fail(tx, job, f"the layer\nof {job.digest[:12]} is no tar", failing[job.digest])
+                elif job.digest == postponed.text:
+                    await jobs.postpone(tx, job, "no room is left in the store", 60)
                 elif job.digest == waiting.text:
                     await jobs.release(tx, [job])
                 else:
@@ -91,8 +95,16 @@ def test_status_counts(run: Run, failed: dict[str, Digest]) -> None:
 
     assert counted["oldest"] > 1_600_000_000
     del counted["oldest"]
-    assert counted == {"events": 0, "waiting": 2, "running": 0, "parked": 1, "failed": 2}
-    assert "2 waiting, 0 running, 1 parked" in told
+    assert counted == {
+        "events": 0,
+        "waiting": 3,
+        "running": 0,
+        "parked": 1,
+        "failed": 2,
+        "waits_for": [{"reason": "no room is left in the store", "jobs": 1}],
+    }
+    assert "3 waiting, 0 running, 1 parked" in told
+    assert "1 of them wait, and are tried again: no room is left in the store" in told
     assert "2 failed: portolan ingest failures" in told
 
 

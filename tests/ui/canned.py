@@ -79,8 +79,8 @@ def digest(of: str) -> str:
     return "sha256:" + hashlib.sha256(of.encode()).hexdigest()
 
 
-SHOP, INDEX, WAITING, FAILED, ARTIFACT, EVIL, OLDER = (
-    digest(name) for name in ("shop", "index", "waiting", "failed", "artifact", "evil", "older")
+SHOP, INDEX, WAITING, POSTPONED, FAILED, ARTIFACT, EVIL, OLDER = (
+    digest(name) for name in ("shop", "index", "waiting", "postponed", "failed", "artifact", "evil", "older")
 )
 
 #: What somebody pushes who tries what a page lets through.
@@ -456,6 +456,11 @@ def image(**changes: object) -> ImageAnswer:
     return replace(answer, **changes)  # type: ignore[arg-type]
 
 
+def not_read(of: Digest, state: State) -> ImageUnread:
+    """What is said instead of what an image holds."""
+    return ImageUnread(of, waits_for=state.problem) if state.name == "waiting" else ImageUnread(of, state.problem)
+
+
 class CannedBrowse:
     """Gives these answers, whoever asks; what is `private` is there for `ada` alone. *empty* holds nothing at all."""
 
@@ -635,6 +640,17 @@ class CannedBrowse:
                 places=[Place("shop", ["1.5.0-rc1"], 0, False)],
                 **plain,
             ),
+            POSTPONED: image(
+                digest=POSTPONED,
+                state=State("waiting", "no room is left in the store"),
+                layers=unread,
+                raw_size=0,
+                files=0,
+                packages={},
+                distro="",
+                places=[Place("shop", ["1.5.0-rc2"], 0, False)],
+                **plain,
+            ),
             FAILED: image(
                 digest=FAILED,
                 state=State("failed", "Layer 3 is no tar archive: its header at byte 512 is damaged."),
@@ -673,7 +689,7 @@ class CannedBrowse:
     async def packages(self, caller: Caller, digest: Digest, platform: str | None = None) -> PackagesAnswer:
         found = await self.image(caller, digest, platform)
         if found.state.name != "read":
-            raise ImageUnread(digest, found.state.problem)
+            raise not_read(digest, found.state)
         rows = packages()
         if digest.text == EVIL:
             rows = [
@@ -710,7 +726,7 @@ class CannedBrowse:
     ) -> FilesAnswer:
         found = await self.image(caller, digest, platform)
         if found.state.name != "read":
-            raise ImageUnread(digest, found.state.problem)
+            raise not_read(digest, found.state)
         if path in ("", "."):
             return FilesAnswer(found.digest, "", _FILES, None)
         if path == "srv":
@@ -806,7 +822,7 @@ class CannedBrowse:
     async def diff(self, caller: Caller, before: Digest, after: Digest, platform: str | None = None) -> DiffAnswer:
         for each in (before, after):
             if (found := await self.image(caller, each)).state.name != "read":
-                raise ImageUnread(each, found.state.problem)
+                raise not_read(each, found.state)
         rows = layers()
         return DiffAnswer(
             image_hit(tags=("1.3.9",), digest=digest("older")),

@@ -10,7 +10,7 @@ import pytest
 
 from catalog.search.language.fields import SORTS as SORTS_OF_THE_LANGUAGE
 from tests.ui import canned
-from tests.ui.canned import ARTIFACT, EVIL, FAILED, HOSTILE, INDEX, LONG, SHOP, WAITING, digest
+from tests.ui.canned import ARTIFACT, EVIL, FAILED, HOSTILE, INDEX, LONG, POSTPONED, SHOP, WAITING, digest
 from tests.ui.outline import Outline, assert_well_made
 from tests.ui.site import Site
 from ui.search import SORTS
@@ -39,6 +39,7 @@ PAGES = [
     (f"/i/{SHOP}", "Layers, from the bottom"),
     (f"/i/{INDEX}?platform=linux/arm64", "Layers, from the bottom"),
     (f"/i/{WAITING}", "Being read."),
+    (f"/i/{POSTPONED}", "goes on by itself: no room is left in the store."),
     (f"/i/{FAILED}", "its header at byte 512 is damaged"),
     (f"/i/{ARTIFACT}", "This manifest has no layers"),
     (f"/i/{EVIL}", "Not all of it was read"),
@@ -70,6 +71,7 @@ PAGES = [
     ("/compare", "Compare two images"),
     ("/compare?from=shop:1.3.9&to=shop:1.4.2", "zope.interface"),
     (f"/compare?from={SHOP}&to={WAITING}", "still being read"),
+    (f"/compare?from={SHOP}&to={POSTPONED}", "still being read"),
     ("/sign-in", "Sign in"),
 ]
 #: Pages of somebody who is signed in.

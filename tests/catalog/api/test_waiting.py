@@ -10,7 +10,8 @@ import pytest
 
 from cas import RepositoryName, Tag
 from cas.directory import DirectoryStore
-from catalog.metadata import tags
+from catalog.metadata import jobs, tags
+from database import Transaction
 from tests.auth.hub import PASSWORD
 from tests.catalog.api.conftest import APP
 from tests.catalog.whole import Site, opened
@@ -51,6 +52,32 @@ async def test_an_image_waits_is_read_and_may_have_to_be_read_again(site: Site, 
         lost = await site.get(each)
         assert (lost.status_code, lost.headers["content-type"]) == (503, "application/problem+json")
         assert int(lost.headers["retry-after"]) > 0
+
+
+async def test_an_image_that_something_is_missing_for_is_being_read_and_waits(site: Site) -> None:
+    """No room, or no index: that is no fault of the image's, and passes."""
+    digest = await site.ingest.push("alice/app", APP, "v1")
+    await site.ingest.consumer.step()
+
+    async def postpone(tx: Transaction) -> None:
+        for job in await jobs.claim(tx, 100, 60):
+            await jobs.postpone(tx, job, "no room is left in the store", 60)
+
+    await site.ingest.database.write(postpone)
+    path = f"/api/v1/images/{digest}"
+
+    told = (await site.get(path)).json()
+    tag = (await site.get("/api/v1/repositories/alice/app")).json()["tags"][0]
+
+    assert told["state"] == tag["state"] == {"name": "waiting", "problem": "no room is left in the store"}
+    for answer in (
+        await site.get(f"{path}/packages"),
+        await site.get(f"{path}/files"),
+        await site.get(f"/api/v1/diff?from={digest}&to={digest}"),
+    ):
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == "The image is being read, and waits: no room is left in the store."
+        assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_who_moved_a_tag_is_told_to_those_who_push_there(site: Site) -> None:
