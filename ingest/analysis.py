@@ -153,11 +153,11 @@ class Analysis:
             if reason := not_read(layer):
                 raise LayerUnread(index, layer.digest, reason, final=True)
         if not layers:
-            return packages_answer(found.digest.text, config, [], [], ChainFacts("", [], []))
+            return packages_answer(found.digest.text, config, [], [], ChainFacts("", [], []), image.limits)
         diff_ids, objects = await self._read_all(source, layers, config)
         check_diff_ids(layers, config.diff_ids, diff_ids)
         chain = await self._chain(source, layers, diff_ids, objects)
-        return packages_answer(found.digest.text, config, layers, diff_ids, chain)
+        return packages_answer(found.digest.text, config, layers, diff_ids, chain, image.limits)
 
     async def _read_all(
         self, source: Source, layers: Sequence[Reference], config: ImageConfig

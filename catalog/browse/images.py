@@ -83,7 +83,11 @@ class ImageAnswers:
             base=base,
             derived=derived,
             derived_count=derived_count,
-            limits_reached=([] if chain is None else chain.limits) + ([] if config is None else config.limits),
+            limits_reached=[
+                *([] if chain is None else chain.limits),
+                *([] if config is None else config.limits),
+                *([] if image is None else image.limits),
+            ],
         )
 
     async def layers(
@@ -152,8 +156,8 @@ class ImageAnswers:
         config = await self._finder.config(found)
         read = await self._finder.layers(found, config)
         chain = await self._finder.require_chain(found, read)
-        layers = found.read.layers if isinstance(found.read, ImageManifest) else ()
-        return packages_answer(found.digest.text, config, layers, read.diff_ids, chain)
+        assert isinstance(found.read, ImageManifest)  # nothing else has a stack
+        return packages_answer(found.digest.text, config, found.read.layers, read.diff_ids, chain, found.read.limits)
 
     async def files(
         self,

@@ -9,25 +9,19 @@ regard to case, the last one winning.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import islice
 
 import msgspec
+
+from catalog.images.texts import LONGEST_TEXT, LONGEST_WORD, MOST_TEXT, Limits, clean, fitting, fitting_by_name
 
 #: Bytes of a config that are read at most: as many as a manifest may have.
 MOST_BYTES = 4 << 20
 #: Of each kind of thing, this many are kept.
-MOST_LABELS = 2_000
 MOST_ITEMS = 1_000
 MOST_HISTORY = 10_000
 MOST_DIFF_IDS = 10_000
-MOST_LIMITS = 100
-#: Characters of one text, and of all texts of one member together.
-LONGEST_TEXT = 64 << 10
-MOST_TEXT = 2 << 20
-#: Characters of what is a word or a path: a platform, a user, a signal.
-LONGEST_WORD = 1_024
 
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -126,25 +120,16 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _PIECEWISE = 256 << 10
 
 _NULL = b"null"
-_NUL = re.compile("\0")
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
-
-
-class _Limits(list[str]):
-    """What was left out, the first hundred times."""
-
-    def append(self, limit: str) -> None:
-        if len(self) < MOST_LIMITS:
-            super().append(limit)
 
 
 class _Reader:
     """Reads one config, and gathers what it leaves out."""
 
     def __init__(self) -> None:
-        self._limits = _Limits()
+        self._limits = Limits()
 
     def config(self, image: Mapping[str, bytes]) -> ImageConfig:
         run = _lowered(self._members(image.get("config"), "config"))
@@ -201,7 +186,7 @@ class _Reader:
             return ""
         if len(text) > LONGEST_WORD:
             self._limits.append(f"{where} is cut to {LONGEST_WORD} of {len(text)} characters")
-        return _clean(text[:LONGEST_WORD])
+        return clean(text[:LONGEST_WORD])
 
     def _texts(self, raw: bytes | None, where: str, most: int = MOST_ITEMS, *, keep: bool = False) -> list[str]:
         """Read a list of texts; where positions count (*keep*), what is none stands as an empty one."""
@@ -220,12 +205,12 @@ class _Reader:
             texts = [each for each in texts if each is not None]
         if len(texts) > most:
             self._limits.append(f"{where}: {len(texts) - most} of {len(texts)} left out")
-        return list(self._fitting(texts[:most], where))
+        return list(fitting(texts[:most], where, self._limits))
 
     def _command(self, raw: bytes | None, where: str) -> list[str]:
         """Read an argument list, which older Dockers wrote as one text too."""
         text = None if raw is None else _text(raw)
-        return self._texts(raw, where) if text is None else list(self._fitting([text], where))
+        return self._texts(raw, where) if text is None else list(fitting([text], where, self._limits))
 
     def _set(self, raw: bytes | None, where: str) -> list[str]:
         """Read what Go writes as an object with empty members, and some builders as a list."""
@@ -234,22 +219,11 @@ class _Reader:
         names = list(self._members(raw, where))
         if len(names) > MOST_ITEMS:
             self._limits.append(f"{where}: {len(names) - MOST_ITEMS} of {len(names)} left out")
-        return sorted(set(self._fitting(names[:MOST_ITEMS], where)))
+        return sorted(set(fitting(names[:MOST_ITEMS], where, self._limits)))
 
     def _labels(self, raw: bytes | None) -> dict[str, str]:
         where = "config.Labels"
-        found = self._members(raw, where)
-        if len(found) > MOST_LABELS:
-            self._limits.append(f"{where}: {len(found) - MOST_LABELS} of {len(found)} left out")
-        read = {name: _text(each) for name, each in islice(found.items(), MOST_LABELS)}
-        texts = {name: text for name, text in read.items() if text is not None}
-        if len(texts) < len(read):
-            self._limits.append(f"{where}: {len(read) - len(texts)} of {len(read)} are not texts")
-        names = [name for name in texts if len(name) <= LONGEST_WORD]
-        if len(names) < len(texts):
-            self._limits.append(f"{where}: names of more than {LONGEST_WORD} characters left out")
-        values = self._fitting((texts[name] for name in names), where)
-        return {_clean(name): text for name, text in zip(names, values, strict=False)}
+        return fitting_by_name(self._members(raw, where), _text, where, self._limits)
 
     def _history(self, raw: bytes | None, layers: int) -> list[HistoryEntry]:
         """Read the history. Its entries that are not `empty_layer` made the layers, from the bottom up; where there are
@@ -265,7 +239,7 @@ class _Reader:
                 entry, wrong = {}, wrong + 1
             empty = entry.get("empty_layer", b"").strip() == b"true"
             created_by, comment, author = (
-                _clean((_text(entry.get(name, _NULL)) or "")[:LONGEST_TEXT])
+                clean((_text(entry.get(name, _NULL)) or "")[:LONGEST_TEXT])
                 for name in ("created_by", "comment", "author")
             )
             room -= len(created_by) + len(comment) + len(author)
@@ -282,18 +256,6 @@ class _Reader:
         if listed and made != layers and len(entries) == len(listed):
             self._limits.append(f"history: it tells of {made} layers, the image has {layers}")
         return entries
-
-    def _fitting(self, texts: Iterable[str], where: str) -> Iterator[str]:
-        room = MOST_TEXT
-        for text in texts:
-            kept = _clean(text[:LONGEST_TEXT])
-            if len(kept) < len(text):
-                self._limits.append(f"{where}: a text is cut to {LONGEST_TEXT} of {len(text)} characters")
-            room -= len(kept)
-            if room < 0:
-                self._limits.append(f"{where}: texts after the first {MOST_TEXT} characters left out")
-                return
-            yield kept
 
     def _time(self, raw: bytes | None, where: str) -> int:
         """Read a time of RFC 3339. Go's zero time, in the year 1, means that none is told."""
@@ -335,8 +297,3 @@ def _text(raw: bytes) -> str | None:
         return _decode_text(raw)
     except msgspec.DecodeError:
         return None
-
-
-def _clean(text: str) -> str:
-    """Replace what no database and no search engine takes."""
-    return _NUL.sub("\ufffd", text)

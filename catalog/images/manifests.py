@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from cas import Digest, InvalidDigest
+from catalog.images.texts import Limits, fitting_by_name
 
 #: Media types of configs that describe a file system, so that layers can be read as such.
 IMAGE_CONFIGS = (
@@ -46,12 +47,13 @@ class Reference:
 @dataclass(frozen=True, slots=True)
 class ImageManifest:
     """A manifest that has a config. *is_image* where it describes a file system; otherwise it is an artifact of
-    *artifact_type*, whose layers are whatever they are."""
+    *artifact_type*, whose layers are whatever they are. *limits* says what of its annotations was left out, and why."""
 
     config: Reference
     layers: tuple[Reference, ...]
     artifact_type: str
     annotations: dict[str, str]
+    limits: tuple[str, ...] = ()
 
     @property
     def is_image(self) -> bool:
@@ -95,14 +97,15 @@ def read_manifest(content: bytes, media_type: str) -> ImageManifest | IndexManif
     if not isinstance(read, dict):
         return None
     artifact_type = _text(read.get("artifactType"))
-    annotations = _texts(read.get("annotations"))
+    limits = Limits()
+    annotations = _annotations(read.get("annotations"), limits)
     if media_type.lower() in _INDEXES:
         return IndexManifest(tuple(_references(read.get("manifests"))), artifact_type, annotations)
     config = next(_references([read.get("config")]), None)
     if config is None:
         return None
     layers = tuple(_references(read.get("layers")))
-    read_image = ImageManifest(config, layers, artifact_type or config.media_type, annotations)
+    read_image = ImageManifest(config, layers, artifact_type or config.media_type, annotations, tuple(limits))
     if not artifact_type and not read_image.is_image and config.media_type in IMAGE_CONFIGS:
         return replace(read_image, artifact_type=layers[0].media_type)
     return read_image
@@ -142,6 +145,12 @@ def _references(listed: object) -> Iterator[Reference]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _annotations(value: object, limits: Limits) -> dict[str, str]:
+    """Read the annotations of the whole: as much of them as of a config's labels."""
+    found = value if isinstance(value, dict) else {}
+    return fitting_by_name(found, lambda each: each if isinstance(each, str) else None, "annotations", limits)
 
 
 def _texts(value: object) -> dict[str, str]:

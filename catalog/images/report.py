@@ -23,8 +23,10 @@ def packages_answer(
     layers: Sequence[Reference],
     diff_ids: Sequence[Digest],
     chain: ChainFacts,
+    limits: Sequence[str] = (),
 ) -> PackagesAnswer:
-    """Tell of the packages of the image whose manifest has the digest *image* and names *layers*, from the bottom up.
+    """Tell of the packages of the image whose manifest has the digest *image* and names *layers*, from the bottom up;
+    *limits* are those of reading it.
 
     *diff_ids* were verified, one for each layer, and *chain* is what their stack holds.
     """
@@ -42,7 +44,7 @@ def packages_answer(
             for index, (layer, diff_id, counts) in enumerate(zip(layers, diff_ids, chain.layers, strict=True))
         ],
         packages=[_installed(package, references) for package in chain.packages],
-        limits_reached=[*chain.limits, *([] if config is None else config.limits)],
+        limits_reached=[*chain.limits, *([] if config is None else config.limits), *limits],
         removed=[_removed(package, references) for package in chain.removed],
     )
 

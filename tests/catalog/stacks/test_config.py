@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.images import config as config_module
+from catalog.images import texts
 from catalog.images.config import HistoryEntry, ImageConfig, read_config
 
 DIFF_IDS = ["sha256:" + "a" * 64, "sha256:" + "b" * 64]
@@ -133,14 +134,14 @@ def test_a_label_of_the_wrong_kind_costs_no_other() -> None:
 
 def test_labels_by_the_ten_thousand_are_cut() -> None:
     config = read_run(Labels={f"l{number}": "x" for number in range(10_000)})
-    assert len(config.labels) == config_module.MOST_LABELS
+    assert len(config.labels) == texts.MOST_NAMED
     assert config.limits == ["config.Labels: 8000 of 10000 left out"]
     assert config.diff_ids == DIFF_IDS
 
 
 def test_large_texts_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config_module, "LONGEST_TEXT", 10)
-    monkeypatch.setattr(config_module, "MOST_TEXT", 25)
+    monkeypatch.setattr(texts, "LONGEST_TEXT", 10)
+    monkeypatch.setattr(texts, "MOST_TEXT", 25)
     labels = {"a": "x" * 11, "b": "y" * 10, "c": "z" * 10}
     config = read(config={"Labels": labels, "Env": ["1" * 8] * 4}, rootfs=None, history=None)
     assert config.labels == {"a": "x" * 10, "b": "y" * 10}
@@ -149,10 +150,8 @@ def test_large_texts_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_left_out_is_told_a_hundred_times_at_most() -> None:
-    config = read_run(
-        Env=["x" * (config_module.LONGEST_TEXT + 1)] * 20, Labels={f"{n}": "y" * 70_000 for n in range(20)}
-    )
-    assert 0 < len(config.limits) <= config_module.MOST_LIMITS
+    config = read_run(Env=["x" * (texts.LONGEST_TEXT + 1)] * 20, Labels={f"{n}": "y" * 70_000 for n in range(20)})
+    assert 0 < len(config.limits) <= texts.MOST_LIMITS
 
 
 def test_nuls_and_broken_texts_are_replaced() -> None:
