@@ -184,8 +184,8 @@ class _Exchange:
 
     async def fail(self, path: str, method: str) -> None:
         """Answer 500."""
-        body = unexpected_body(path, self._id)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        media_type, body = unexpected(path, self._id)
+        headers = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
@@ -198,13 +198,16 @@ def route_of(path: str) -> str:
     return _FIRST_PARTS.get(path[1:].partition("/")[0], "other")
 
 
-def unexpected_body(path: str, request_id: str) -> bytes:
-    """Tell of an error of the program, in the form of what was asked (for the registry: OCI's, "Error Codes")."""
+def unexpected(path: str, request_id: str) -> tuple[str, bytes]:
+    """Tell of an error of the program, in the form of what was asked (the registry: OCI's, "Error Codes"; all else: RFC
+    9457's): the media type and the body."""
     message = f"an unexpected error; the log tells more under request id {request_id}"
     detail = {"request_id": request_id}
     if path.startswith("/v2"):
-        return json.dumps({"errors": [{"code": "UNKNOWN", "message": message, "detail": detail}]}).encode()
-    return json.dumps({"title": "Unexpected error", "status": 500, "detail": message, **detail}).encode()
+        errors = {"errors": [{"code": "UNKNOWN", "message": message, "detail": detail}]}
+        return "application/json", json.dumps(errors).encode()
+    problem = {"type": "about:blank", "title": "Unexpected error", "status": 500, "detail": message, **detail}
+    return "application/problem+json", json.dumps(problem).encode()
 
 
 def _last(value: bytes) -> bytes:

@@ -132,8 +132,8 @@ class _Own:
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
         """Answer 500; Starlette raises the error on, and the front logs it."""
-        body = front.unexpected_body(request.url.path, logs.REQUEST_ID.get())
-        return Response(body, 500, media_type="application/json")
+        media_type, body = front.unexpected(request.url.path, logs.REQUEST_ID.get())
+        return Response(body, 500, media_type=media_type)
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

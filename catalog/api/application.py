@@ -45,6 +45,7 @@ def api_application(made: ApiServices, version: str) -> ASGIApp:
         api.add_exception_handler(kind, _caused)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _refused)
+    api.add_exception_handler(Exception, _unexpected)
     _describe(api)
     return _Door(api)
 
@@ -89,3 +90,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, f"{error.detail}.", error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """Answer 500; Starlette raises the error on, to whoever logs it."""
+    return problem(500, "An unexpected error; the log tells more under the request id of this answer.")

@@ -34,6 +34,7 @@ _TITLES = {
     415: "Unsupported media type",
     422: "Invalid value",
     429: "Too many attempts",
+    500: "Unexpected error",
     503: "Unavailable",
     507: "No room left",
 }

@@ -123,6 +123,9 @@ async def test_an_error_that_nobody_expected_is_500_in_the_registrys_form_and_lo
     error = registry.json()["errors"][0]
     assert error["code"] == "UNKNOWN"
     assert error["detail"]["request_id"] == registry.headers["x-request-id"]
+    assert registry.headers["content-type"] == "application/json"
+    assert site.headers["content-type"] == "application/problem+json"
+    assert (site.json()["type"], site.json()["status"]) == ("about:blank", 500)
     assert site.json()["request_id"] == site.headers["x-request-id"]
     assert "hunter2" not in registry.text + site.text
     assert [event for event, _ in log.lines] == ["unexpected exception"] * 2

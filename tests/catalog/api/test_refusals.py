@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cas.layer_index.remote import RemoteLayerIndex
+from catalog.search.engine import Found, SearchRequest
 from catalog.search.tantivy_engine import TantivySearch
 from tests.catalog.api.conftest import BASE, Catalog
 
@@ -150,6 +151,35 @@ async def test_wrong_credentials_are_refused_everywhere(catalog: Catalog) -> Non
             told = await catalog.site.get(f"/api/v1/{path}", *credentials)
             problem(told, 401)
             assert told.headers["www-authenticate"] == "Bearer"
+
+
+class Faulty(TantivySearch):
+    """An engine with an error of the program."""
+
+    async def search(self, request: SearchRequest) -> Found:
+        raise RuntimeError("the password is hunter2")
+
+
+async def test_an_error_that_nobody_expected_is_a_problem_and_goes_on_to_the_log(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    engine = Faulty(tmp_path)
+    api: Any = catalog.site.over(engine=engine)
+    raised: list[Exception] = []
+
+    async def front(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await api(scope, receive, send)
+        except RuntimeError as error:
+            raised.append(error)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://hub.test") as client:
+        told = problem(await client.get("/api/v1/search?q=debian"), 500)
+    await engine.aclose()
+
+    assert len(raised) == 1
+
+    assert "hunter2" not in told["detail"]
 
 
 async def test_while_there_is_no_search_it_is_to_be_tried_again(catalog: Catalog, tmp_path: Path) -> None:
