@@ -79,7 +79,10 @@ def push_at_once(
         assert direct.tags(repository) == [f"v{number}" for number in range(len(clients))]
         for number, (client, image) in enumerate(zip(clients, images, strict=True)):
             assert arrived(client, direct, f"{repository}:v{number}", image)
-    kept = [file.read_bytes() for file in service.data.rglob(layer.blob.digest.removeprefix("sha256:"))]
+    kept = [
+        file.read_bytes()
+        for file in (service.data / "store" / "blobs").rglob(layer.blob.digest.removeprefix("sha256:"))
+    ]
     assert len(kept) == 1
     assert kept[0] == layer.blob.content
 
