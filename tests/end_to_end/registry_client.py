@@ -31,7 +31,9 @@ class RegistryClient:
         self._person = person
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
         # Whatever proxy the machine has is not asked for its own loopback.
-        self.http = httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False)
+        # And a connection is kept until the server ends it, however long a busy machine leaves it idle.
+        kept = httpx.Limits(keepalive_expiry=None)
+        self.http = httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, limits=kept)
 
     async def __aenter__(self) -> Self:
         return self
