@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cas.entries import FILE
 from catalog.images.facts import Evidence
-from ingest.catalogers.cataloger import Unreadable
+from ingest.catalogers.cataloger import FileCataloger, Unreadable
 from ingest.interests import TEXTS, Interests, ProgramParts
 from ingest.layer_entries import LayerEntries
 from ingest.limits import ReadLimits
@@ -17,6 +17,8 @@ from ingest.remarks import Remarks
 
 #: Bytes of wanted files that are kept at hand, for hard links to them that come later.
 _AT_HAND = 16 << 20
+#: Files that are read though they are not where such files belong: a desktop has some 3,000 lists.
+_MOST_ELSEWHERE = 20_000
 
 
 class Gathering:
@@ -24,6 +26,10 @@ class Gathering:
 
     A hard link has the evidence of its target under its own path too, if somebody wants that path. Its target's content
     may still be at hand, or be yet to come; else the link stands in `again`, by the path of the file to be read again.
+
+    A database may lie where none belongs, and a link lead to it from where one does: what is in it is kept too, and
+    squashing decides. All such files together may be as large as one, and what becomes of them is no remark on the
+    layer, for most of them are copies and examples: evidence that is not whole says so itself (`Evidence.unread`).
     """
 
     def __init__(self, interests: Interests, limits: ReadLimits, remarks: Remarks) -> None:
@@ -33,6 +39,8 @@ class Gathering:
         self._evidence: dict[str, list[Evidence]] = {}
         self._texts: dict[str, bytes] = {}
         self._handed = 0
+        self._elsewhere = 0
+        self._elsewhere_size = 0
         self._at_hand: dict[str, bytes] = {}
         self._at_hand_size = 0
         #: The file that each closed link stands for; files that links stand for; those of them replaced since.
@@ -63,6 +71,10 @@ class Gathering:
                 wanted = (self._waiting.get(link) == path and self._fits(link, size)) or wanted
         return wanted
 
+    def recognises(self, path: str, size: int, start: bytes | memoryview) -> bool:
+        """Tell whether the content of a file that nobody wants for its path is to be handed over for how it begins."""
+        return any(self._fits_elsewhere(path, size, one.cataloger) for one in self._interests.of(path, start))
+
     def read_file(self, path: str, content: bytes) -> None:
         """Hand over the content of a file that is wanted."""
         self._hand(path, content)
@@ -92,7 +104,7 @@ class Gathering:
             if evidence.cataloger in self._interests.of_programs:
                 self._evidence.setdefault(path, []).append(replace(evidence, path=path))
         wanted = [link for link in self._awaited.pop(path, ()) if self._waiting.pop(link, None) == path]
-        if self._interests.wants(path) is not None:
+        if self._interests.wants(path) is not None or self._is_database(origin):
             wanted.append(path)
         for link in wanted:
             content = self._at_hand.get(origin)
@@ -139,36 +151,65 @@ class Gathering:
     def said(self, entries: LayerEntries) -> tuple[list[Evidence], dict[str, bytes]]:
         """Return all evidence and texts of the files among *entries*, in order; remark on links that were not read."""
         for link in self.again:
-            self._remarks.add("it is a hard link to a file that had gone by and could not be read again", link)
+            reason = "it is a hard link to a file that had gone by and could not be read again"
+            if self._interests.wants(link) is not None:
+                self._remarks.add(reason, link)
+            for cataloger in self._interests.at_home(link):
+                self._leave(link, cataloger.name, reason, "")
         evidence = [one for path in sorted(self._evidence) if _is_file(entries, path) for one in self._evidence[path]]
         return evidence, {path: text for path, text in sorted(self._texts.items()) if _is_file(entries, path)}
+
+    def _is_database(self, path: str) -> bool:
+        return any(evidence.cataloger in self._interests.of_databases for evidence in self._evidence.get(path, ()))
 
     def _hand(self, path: str, content: bytes) -> None:
         size = len(content)
         if path in TEXTS and size <= self._limits.text:
             self._texts[path] = content
-        for cataloger in self._interests.catalogers_of(path):
-            if size > min(cataloger.largest, self._limits.content):
+        for cataloger, at_home in self._interests.of(path, content):
+            if at_home and size > self._largest(cataloger):
+                continue
+            if not at_home and not self._fits_elsewhere(path, size, cataloger):
                 continue
             if self._handed + size > self._limits.contents:
-                self._remarks.add(f"not read, after {self._limits.contents} bytes of such files", path)
+                reason = f"not read, after {self._limits.contents} bytes of such files"
+                self._leave(path, cataloger.name, reason, reason if at_home else "")
                 continue
             self._handed += size
-            self._keep(path, cataloger.name, partial(cataloger.read, path, content))
+            if not at_home:
+                self._elsewhere += 1
+                self._elsewhere_size += size
+            self._keep(path, cataloger.name, partial(cataloger.read, path, content), at_home=at_home)
 
-    def _keep(self, path: str, cataloger: str, read: Callable[[], Evidence | None]) -> None:
+    def _keep(self, path: str, cataloger: str, read: Callable[[], Evidence | None], *, at_home: bool = True) -> None:
         try:
             evidence = read()
         except Unreadable as error:
-            self._remarks.add(f"{cataloger}: {error.reason}", path)
-            evidence = error.partial
+            if at_home:
+                self._remarks.add(f"{cataloger}: {error.reason}", path)
+            evidence = error.partial or Evidence(cataloger, path)
+            if not error.has_packages:
+                evidence = replace(evidence, unread=error.reason)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - what a file does to a cataloger costs that file's packages alone
-            self._remarks.add(f"{cataloger} failed: {type(error).__name__}", path)
-            return
+            reason = f"{cataloger} failed: {type(error).__name__}"
+            if at_home:
+                self._remarks.add(reason, path)
+            evidence = Evidence(cataloger, path, unread=reason)
         if evidence is not None:
             self._evidence.setdefault(path, []).append(evidence)
+
+    def _leave(self, path: str, cataloger: str, reason: str, remark: str) -> None:
+        """Note that a file was not read; what it holds is unknown."""
+        kept = self._evidence.setdefault(path, [])
+        if not any(evidence.cataloger == cataloger for evidence in kept):
+            kept.append(Evidence(cataloger, path, unread=reason))
+            if remark:
+                self._remarks.add(remark, path)
+
+    def _largest(self, cataloger: FileCataloger) -> int:
+        return min(cataloger.largest, self._limits.content)
 
     def _fits(self, path: str, size: int) -> bool:
         """Tell whether anybody takes a file of that size; remark on it where it is too large for them."""
@@ -177,13 +218,27 @@ class Gathering:
             fits = size <= self._limits.text
             if not fits:
                 self._remarks.add(f"not kept, for it is larger than {self._limits.text} bytes", path)
-        for cataloger in self._interests.catalogers_of(path):
-            largest = min(cataloger.largest, self._limits.content)
+        catalogers = self._interests.at_home(path)
+        for cataloger in catalogers:
+            largest = self._largest(cataloger)
             if size <= largest:
                 fits = True
             else:
-                self._remarks.add(f"{cataloger.name}: not read, for it is larger than {largest} bytes", path)
-        return fits
+                reason = f"larger than {largest} bytes"
+                self._leave(path, cataloger.name, reason, f"{cataloger.name}: not read, for it is {reason}")
+        # Of others the beginning tells.
+        return fits or (not catalogers and path not in TEXTS and size <= self._limits.content)
+
+    def _fits_elsewhere(self, path: str, size: int, cataloger: FileCataloger) -> bool:
+        """Tell whether there is room for a file that is not where such files belong."""
+        if self._elsewhere >= _MOST_ELSEWHERE:
+            return False
+        most = self._largest(cataloger)
+        if size <= most and self._elsewhere_size + size <= self._limits.content:
+            return True
+        self._elsewhere += 1
+        self._leave(path, cataloger.name, f"larger than {most} bytes, alone or with others like it", "")
+        return False
 
 
 def _is_file(entries: LayerEntries, path: str) -> bool:

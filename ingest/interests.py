@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from catalog.images.facts import Evidence
-from ingest.catalogers.cataloger import FileCataloger, ProgramCataloger
+from ingest.catalogers.cataloger import START, FileCataloger, ProgramCataloger
 
 #: Small files that are looked at when the stack is squashed: they name the distribution.
 TEXTS = frozenset(
@@ -25,25 +26,55 @@ _MOST_PARTS = 4 << 20
 _MOST_HEAD = 64 << 10
 
 
+class Interest(NamedTuple):
+    """A cataloger that wants a file, and whether the file is where such files belong."""
+
+    cataloger: FileCataloger
+    at_home: bool
+
+
 class Interests:
     """What all catalogers want, found with one look at a path or at a file's first byte."""
 
     def __init__(self, files: Sequence[FileCataloger], programs: Sequence[ProgramCataloger]) -> None:
         self._files = [(re.compile(cataloger.pattern, re.DOTALL), cataloger) for cataloger in files]
+        elsewhere = [cataloger.elsewhere for cataloger in files if cataloger.elsewhere]
         texts = [re.escape(path) for path in sorted(TEXTS)]
-        #: Tells of a path whether its content is wanted.
+        #: Tells of a path whether its content is wanted, or might be.
         self.wants = re.compile(
-            "|".join(f"(?:{pattern})" for pattern in [*(c.pattern for c in files), *texts]), re.DOTALL
+            "|".join(f"(?:{pattern})" for pattern in [*(c.pattern for c in files), *elsewhere, *texts]), re.DOTALL
         ).fullmatch
+        self._elsewhere = [
+            (re.compile(cataloger.elsewhere or r"(?!)", re.DOTALL), cataloger)
+            for cataloger in files
+            if cataloger.elsewhere or cataloger.starts
+        ]
         self._programs = [(cataloger.magics, cataloger) for cataloger in programs]
-        #: The first bytes of the programs that somebody knows.
-        self.first_bytes = frozenset(magic[0] for cataloger in programs for magic in cataloger.magics)
+        #: The first bytes of the programs, and of the databases under whatever name, that somebody knows.
+        self.first_bytes = frozenset(
+            start[0] for starts in (*(c.magics for c in programs), *(c.starts for c in files)) for start in starts
+        )
         self.of_programs = frozenset(cataloger.name for cataloger in programs)
+        #: Those whose files may have any name.
+        self.of_databases = frozenset(cataloger.name for cataloger in files if cataloger.starts)
         self.versions = {c.name: c.version for c in files} | {c.name: c.version for c in programs}
 
-    def catalogers_of(self, path: str) -> list[FileCataloger]:
-        """Return those that want the file at *path*."""
+    def at_home(self, path: str) -> list[FileCataloger]:
+        """Return those that want the file at *path*, whatever it holds."""
         return [cataloger for pattern, cataloger in self._files if pattern.fullmatch(path)]
+
+    def of(self, path: str, content: bytes | memoryview) -> list[Interest]:
+        """Return all that want the file at *path* which begins as *content* does."""
+        found = [Interest(cataloger, True) for cataloger in self.at_home(path)]
+        start = bytes(content[:START])
+        for pattern, cataloger in self._elsewhere:
+            if (
+                (start.startswith(cataloger.starts) or pattern.fullmatch(path))
+                and all(cataloger is not interest.cataloger for interest in found)
+                and cataloger.recognises(path, start)
+            ):
+                found.append(Interest(cataloger, False))
+        return found
 
     def programs_of(self, start: bytes) -> list[ProgramCataloger]:
         """Return those that know programs that begin with *start*."""

@@ -41,7 +41,7 @@ from cas.entries import (
 )
 from catalog.images.facts import LayerFacts
 from ingest import walker
-from ingest.catalogers.cataloger import FileCataloger, ProgramCataloger
+from ingest.catalogers.cataloger import START, FileCataloger, ProgramCataloger
 from ingest.decompression import Compression, Decompressed, Source
 from ingest.errors import ArchiveDamaged
 from ingest.gathering import Gathering
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 #: Raised whenever the same bytes would give other facts.
-READER_VERSION = 1
+READER_VERSION = 2
 
 _OTHER_KINDS = {walker.CHARACTER: CHARACTER_DEVICE, walker.BLOCK: BLOCK_DEVICE, walker.PIPE: PIPE}
 
@@ -277,15 +277,14 @@ class _Reading:
         wanted = gathering.wants(path, size)
         view = members.whole()
         if view is not None:
-            if wanted:
+            known = size > 0 and view[0] in self.interests.first_bytes
+            if wanted or (known and gathering.recognises(path, size, view)):
                 gathering.read_file(path, bytes(view))
-            if not size:
-                return b""
-            if view[0] in self.interests.first_bytes:
+            if known:
                 for parts in gathering.programs(bytes(view[:_MAGIC]), size):
                     parts.feed(view)
                     gathering.read_program(path, parts)
-            return sha256(view).digest()
+            return sha256(view).digest() if size else b""
         if member.holes:
             self._holes += member.holes
             if self._holes > self._limits.holes:
@@ -300,17 +299,18 @@ class _Reading:
         programs: list[ProgramParts] | None = None
         for piece in pieces:
             running.update(piece)
-            if wanted:
-                gathered.append(bytes(piece))
             fed = piece
             if programs is None:
-                # The end of a chunk may cut off what programs are known by.
+                # The end of a chunk may cut off what files are known by.
                 early += piece
-                if len(early) < min(size, _MAGIC):
+                if len(early) < min(size, START):
                     continue
+                fed = memoryview(early)
                 known = early[0] in self.interests.first_bytes
                 programs = self.gathering.programs(bytes(early[:_MAGIC]), size) if known else []
-                fed = memoryview(early)
+                wanted = wanted or (known and self.gathering.recognises(path, size, fed))
+            if wanted:
+                gathered.append(bytes(fed))
             for program in programs:
                 program.feed(fed)
         if wanted:

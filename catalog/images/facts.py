@@ -40,16 +40,21 @@ class PackageFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one file of a layer tells of packages: the *path* of a database, of a METADATA file, of an executable …
 
-    It counts in a stack while that file is what stands at its path there. *packages* is its whole content: a package
-    that the same path told of below, and that is not in it, was removed. *owned* are the paths that each package owns,
-    a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells of these alone, and has no
-    packages).
+    It counts in a stack while that file is what stands at its path there; a distribution's database counts where one of
+    the paths of `catalog.images.databases` leads to it, whatever its own path is. *packages* is its whole content: a
+    package that the same file told of below, and that is not in it, was removed. *unread* says why that is not so,
+    empty where it is: the file, or a part of it, could not be read, and what else it has is unknown. *owned* are the
+    paths that each package owns, a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells
+    of these alone, and has no packages). *qualifiers* are of the purl of the package that another file of the same
+    folder tells of (Python's ``direct_url.json``).
     """
 
     cataloger: str
     path: str
     packages: list[PackageFacts] = []
     owned: dict[str, str] = {}
+    unread: str = ""
+    qualifiers: dict[str, str] = {}
 
 
 class LayerFacts(msgspec.Struct, frozen=True, omit_defaults=True):

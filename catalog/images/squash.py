@@ -16,6 +16,7 @@ from catalog.images.distributions import find_distro
 from catalog.images.facts import ChainFacts, Distro, LayerCounts, LayerFacts, Package, PackageFacts
 from catalog.images.installed import Identity, Installed
 from catalog.images.laying import lay
+from catalog.images.owners import find_owners
 from catalog.images.purls import full_name, package_url
 from catalog.images.tree import Tree
 
@@ -54,13 +55,13 @@ def squash(layers: Iterable[LayerFacts]) -> ChainFacts:
                 unread=layer.unread,
             )
         )
-    limits += tree.limits
+    distro = find_distro(tree, texts)
+    packages = _packages(installed, distro, tree)
+    limits += [*installed.limits, *tree.limits]
     if tree.exhausted:
         limits.append("the symbolic links and directories lead so far that not all of them were followed")
     if len(limits) > MOST_LIMITS:
         limits[MOST_LIMITS:] = [f"and {len(limits) - MOST_LIMITS} more"]
-    distro = find_distro(tree, texts)
-    packages = _packages(installed, distro, tree)
     return ChainFacts(
         chain_id=chain_id([Digest.parse(diff_id) for diff_id in diff_ids]).text if diff_ids else "",
         diff_ids=diff_ids,
@@ -79,7 +80,7 @@ def squash(layers: Iterable[LayerFacts]) -> ChainFacts:
 def _packages(installed: Installed, distro: Distro | None, tree: Tree) -> list[Package]:
     """List what is installed. A package that stands at several places is one, but for those of its places that belong
     to another package: they are one for each owner, so that whoever leaves out what is owned leaves out no more."""
-    owners = installed.owners(tree)
+    owners = find_owners(installed, tree)
     purls: dict[Identity, str] = {}
 
     def purl(identity: Identity) -> str:

@@ -21,6 +21,8 @@ _MOST_PACKAGES = 100_000
 _MOST_FILES = 400_000
 _MOST_OWNED = 32 << 20
 
+#: apk-tools writes the checksum first, others the name.
+_BEGINNING = re.compile(rb"(?:C:Q[^\n]*\n)?P:[!-~]+\nV:[!-~]+\n")
 _FILES = re.compile(rb"^([FR]):(.*)$", re.MULTILINE)
 
 
@@ -28,9 +30,15 @@ class ApkCataloger:
     """Reads apk's database."""
 
     name = "apk"
-    version = 1
+    version = 2
     pattern = r"(?:usr/)?lib/apk/db/installed"
-    largest = 64 << 20
+    elsewhere = ""
+    starts: tuple[bytes, ...] = (b"C:Q", b"P:")
+    largest = 1 << 30
+
+    def recognises(self, path: str, start: bytes) -> bool:
+        """A database begins with the checksum, the name and the version of a package."""
+        return _BEGINNING.match(start) is not None
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         """Read the packages and what each owns."""
@@ -53,7 +61,7 @@ class ApkCataloger:
                 owned[name] = files
         if room <= 0:
             reason = "it lists more files than are kept"
-            raise Unreadable(reason, Evidence(self.name, path, list(found.values())))
+            raise Unreadable(reason, Evidence(self.name, path, list(found.values())), has_packages=not broken)
         evidence = Evidence(self.name, path, list(found.values()), owned)
         if broken:
             raise Unreadable(f"not all of it could be read: {broken} without a name or a version", evidence)

@@ -10,17 +10,22 @@ from typing import Protocol
 
 from catalog.images.facts import Evidence
 
+#: Bytes of a file's beginning that tell what it is.
+START = 4096
+
 
 class Unreadable(Exception):
     """The file is not what its name promises: *reason* in words. It is recorded as a limit, and the layer goes on.
 
     *partial* is what could be read of it nonetheless, and counts like any other evidence; None where nothing could.
+    *has_packages* tells that no package is missing in it, so that what it does not name is not there.
     """
 
-    def __init__(self, reason: str, partial: Evidence | None = None) -> None:
+    def __init__(self, reason: str, partial: Evidence | None = None, *, has_packages: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.partial = partial
+        self.has_packages = has_packages
 
 
 class FileCataloger(Protocol):
@@ -32,8 +37,15 @@ class FileCataloger(Protocol):
     #: A regular expression for whole paths (``var/lib/dpkg/status``), without groups that capture: the reader joins
     #: those of all catalogers into one.
     pattern: str
+    #: Databases of distributions may lie elsewhere, and links lead to them from where they belong: paths (likewise) of
+    #: files, and beginnings of files of any name, that `recognises` has a look at. Nothing, where the path alone tells.
+    elsewhere: str
+    starts: tuple[bytes, ...]
     #: Bytes of such a file that are read at most; a larger one is recorded as a limit and not read at all.
     largest: int
+
+    def recognises(self, path: str, start: bytes) -> bool:
+        """Tell whether a file elsewhere is one of its own, by its path and its first `START` bytes. Never raises."""
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         """Return what the file tells; None where it is no business of this cataloger after all.

@@ -2,15 +2,18 @@
 
 var/lib/dpkg/status             all packages (deb822; dpkg-query(1) has the states)
 var/lib/dpkg/status.d/NAME      distroless: one package a file, so that layers add to each other
-var/lib/dpkg/status.d/NAME.md5sums, var/lib/dpkg/info/NAME[:ARCH].list
-                                the files that a package owns
+var/lib/dpkg/info/NAME[:ARCH].list
+                                the files that a package owns; .md5sums (in status.d too) has them where this is missing
 usr/lib/opkg/, var/lib/opkg/    status and info/NAME.list, likewise
+
+Any of these may lie elsewhere, with links that lead there: `catalog.images.databases` tells what counts.
 """
 
 from __future__ import annotations
 
 import re
 
+from catalog.images.databases import BESIDE, LIST_ENDS
 from catalog.images.facts import Evidence, PackageFacts
 from ingest.catalogers.cataloger import Unreadable
 from ingest.catalogers.licenses import read_licenses
@@ -29,30 +32,41 @@ _ABSENT = {b"not-installed", b"config-files", b"half-installed"}
 
 _SOURCE = re.compile(rb"(\S+)(?:\s+\((\S+)\))?")
 _SUM = re.compile(rb"^[0-9a-f]{32} [ *](.+)$", re.MULTILINE)
-#: What dpkg keeps beside a package's stanza and is no stanza.
-_BESIDE = (".list", ".conffiles", ".preinst", ".postinst", ".prerm", ".postrm", ".triggers", ".shlibs", ".symbols")
+#: A stanza with a state, as in a whole database; the indexes of a mirror have none.
+_BEGINNING = re.compile(rb"Package:[^\n]*\n(?:[^\n]+\n)*?Status:")
 
 
 class DpkgCataloger:
     """Reads dpkg's database, whole or in pieces, and its lists of files."""
 
     name = "dpkg"
-    version = 1
+    version = 2
     pattern = (
-        r"(?:var/lib/dpkg/(?:status|status\.d/[^/]+|info/[^/]+\.list)"
-        r"|(?:usr|var)/lib/opkg/(?:status|info/[^/]+\.list))"
+        r"(?:var/lib/dpkg/(?:status|status\.d/[^/]+|info/[^/]+\.(?:list|md5sums))"
+        r"|(?:usr|var)/lib/opkg/(?:status|info/[^/]+\.(?:list|md5sums)))"
     )
-    largest = 64 << 20
+    elsewhere = r".*/(?:status\.d/[^/]+|info/[^/]+\.(?:list|md5sums))"
+    starts: tuple[bytes, ...] = (b"Package:",)
+    largest = 1 << 30
+
+    def recognises(self, path: str, start: bytes) -> bool:
+        """Whole databases are known by their first stanza, lists and pieces by their folder too."""
+        folder, _, name = path.rpartition("/")
+        if folder.endswith(("/info", "/status.d")) and name.endswith(LIST_ENDS):
+            return start.startswith(b"/") if name.endswith(".list") else _SUM.match(start) is not None
+        if folder.endswith("/status.d") and start.startswith(b"Package:"):
+            return True
+        return _BEGINNING.match(start) is not None
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         """Read a database, one package's piece of it, or a list of files."""
         folder, _, name = path.rpartition("/")
-        if folder.endswith("/info"):
-            return self._owned(path, name.removesuffix(".list"), _listed(content))
-        if folder.endswith("/status.d"):
+        if folder.endswith(("/info", "/status.d")):
             if name.endswith(".md5sums"):
                 return self._owned(path, name.removesuffix(".md5sums"), _summed(content))
-            if name.endswith(_BESIDE):
+            if name.endswith(".list"):
+                return self._owned(path, name.removesuffix(".list"), _listed(content))
+            if name.endswith(BESIDE):
                 return None
         return self._packages(path, content)
 

@@ -37,10 +37,16 @@ class NpmCataloger:
     name = "npm"
     version = 1
     pattern = r"(?:(?:.*/)?node_modules|usr/(?:share|lib)/nodejs)/(?:@[^/]+/)?[^/@.][^/]*/package\.json"
+    elsewhere = ""
+    starts: tuple[bytes, ...] = ()
     largest = 4 << 20
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(_Manifest)
+
+    def recognises(self, path: str, start: bytes) -> bool:
+        """Paths alone tell."""
+        return False
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         """Read a manifest; one without a name or a version marks a folder (``{"type": "module"}``) and no package."""

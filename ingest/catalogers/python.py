@@ -4,11 +4,18 @@ NAME-VERSION.dist-info/METADATA     wheels (PEP 376, core metadata)
 NAME-VERSION.egg-info/PKG-INFO      setuptools, "develop" installs
 NAME-VERSION.egg-info               distutils: a file
 NAME.egg/EGG-INFO/PKG-INFO          unpacked eggs
+NAME-VERSION.dist-info/direct_url.json
+                                    where it came from, if from no index (PEP 610): qualifiers of its purl
+
+RECORD, the list of its files, is not read: docs/packages.md says why.
 """
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
 
 from catalog.images.facts import Evidence, PackageFacts
 from ingest.catalogers.cataloger import Unreadable
@@ -51,17 +58,50 @@ _CLASSIFIED = {
 }
 _GROUPS = {"OSI Approved", "License"}
 
+_ORIGIN = "direct_url.json"
+#: Characters of an address that is kept at most, and the systems of PEP 610.
+_LONGEST = 1000
+_SYSTEMS = {"bzr", "git", "hg", "svn"}
+_COMMIT = re.compile(r"[!-~]{1,100}")
+_SUM = re.compile(r"[0-9a-f]{64}")
+
+
+class _Vcs(msgspec.Struct):
+    vcs: str = ""
+    commit_id: str = ""
+
+
+class _Archive(msgspec.Struct):
+    hashes: dict[str, str] = {}
+    #: As it was written before there was `hashes`: ``sha256=…``.
+    hash: str | None = None
+
+
+class _DirectUrl(msgspec.Struct):
+    url: str = ""
+    vcs_info: _Vcs | None = None
+    archive_info: _Archive | None = None
+
 
 class PythonCataloger:
     """Reads the metadata of installed distributions."""
 
     name = "python"
-    version = 1
-    pattern = r"(?:.*/)?[^/]+\.(?:dist-info/METADATA|egg-info(?:/PKG-INFO)?|egg/EGG-INFO/PKG-INFO)"
+    version = 2
+    pattern = r"(?:.*/)?[^/]+\.(?:dist-info/(?:METADATA|direct_url\.json)|egg-info(?:/PKG-INFO)?|egg/EGG-INFO/PKG-INFO)"
+    elsewhere = ""
+    starts: tuple[bytes, ...] = ()
     largest = 8 << 20
 
+    def recognises(self, path: str, start: bytes) -> bool:
+        """Paths alone tell."""
+        return False
+
     def read(self, path: str, content: bytes) -> Evidence | None:
-        """Read the headers of a METADATA or PKG-INFO file."""
+        """Read the headers of a METADATA or PKG-INFO file, or what a direct_url.json says beside it."""
+        if path.endswith(f"/{_ORIGIN}"):
+            qualifiers = _origin(content)
+            return Evidence(self.name, path, qualifiers=qualifiers) if qualifiers else None
         end = _END.search(content)
         fields: dict[str, list[str]] = {}
         for number, (field, text) in enumerate(_FIELD.findall(content, 0, end.start() if end else len(content))):
@@ -77,6 +117,42 @@ class PythonCataloger:
 def normalized(name: str) -> str:
     """Return the form of a name by which two distributions are the same (PEP 503)."""
     return _SEPARATORS.sub("-", name).lower()
+
+
+def _origin(content: bytes) -> dict[str, str]:
+    """Return qualifiers of the purl specification: ``vcs_url``, or ``download_url`` and ``checksum``. A folder of
+    whoever built the image, and what cannot be read, says nothing."""
+    try:
+        told = msgspec.json.decode(content, type=_DirectUrl)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    url = _address(told.url)
+    if not url:
+        return {}
+    vcs, archive = told.vcs_info, told.archive_info
+    if vcs is not None and vcs.vcs in _SYSTEMS:
+        return {"vcs_url": f"{vcs.vcs}+{url}" + (f"@{vcs.commit_id}" if _COMMIT.fullmatch(vcs.commit_id) else "")}
+    if archive is not None:
+        digest = archive.hashes.get("sha256") or (archive.hash or "").removeprefix("sha256=")
+        return {"download_url": url} | ({"checksum": f"sha256:{digest}"} if _SUM.fullmatch(digest) else {})
+    return {}
+
+
+def _address(text: str) -> str:
+    """Return an address on a network, without what may be a password in it; empty where it is none."""
+    try:
+        parts = urlsplit(text if len(text) <= _LONGEST else "")
+        host = parts.hostname
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("git", "http", "https", "ssh", "svn") or not host or not text.isprintable():
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    # ssh://git@host is how such a repository is written; any other name before the host may be a token.
+    user = "git@" if parts.username == "git" else ""
+    place = f"{user}{host}" + (f":{port}" if port is not None else "")
+    return urlunsplit((parts.scheme, place, parts.path, "", ""))
 
 
 def _licenses(fields: dict[str, list[str]]) -> list[str]:

@@ -64,8 +64,13 @@ class Lines:
     name: str = "lines"
     version: int = 3
     pattern: str = r"(?:.*/)?packages"
+    elsewhere: str = r".*/lists/[^/]+"
+    starts: tuple[bytes, ...] = (b"LINES",)
     largest: int = 1 << 20
     handed: list[str] = field(default_factory=list)
+
+    def recognises(self, path: str, start: bytes) -> bool:
+        return b"\nof " in start
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         self.handed.append(path)
@@ -269,13 +274,15 @@ def test_of_a_pipe_a_file_that_has_gone_by_is_not_read() -> None:
     with open(read_end, "rb", buffering=0) as source:  # noqa: PTH123
         facts = read_layer(source, LIMITS, [Lines()]).facts
     feeding.join()
-    assert not facts.evidence
+    assert [(one.path, one.packages) for one in facts.evidence] == [("y/packages", [])]
+    assert facts.evidence[0].unread in facts.limits[0]
     assert facts.limits == ["it is a hard link to a file that had gone by and could not be read again: y/packages"]
 
 
 def test_what_a_link_stands_for_is_never_mistaken_for_what_came_later() -> None:
     facts = read([("store", b"one"), ("y/packages", hard_link("store")), ("store", b"two")])
-    assert found(facts) == {}
+    assert found(facts) == {"y/packages": []}
+    assert facts.evidence[0].unread
     assert "y/packages" in facts.limits[0]
 
 
@@ -334,7 +341,13 @@ def test_broken_databases_are_told_and_cost_nothing_else() -> None:
     facts = read(
         {"a/packages": b"broken", "b/packages": b"bug", "c/packages": b"one", "d/packages": b"", "e/packages": b"half"}
     )
-    assert found(facts) == {"c/packages": ["one"], "e/packages": ["half"]}
+    assert found(facts) == {
+        "a/packages": [],
+        "b/packages": [],
+        "c/packages": ["one"],
+        "e/packages": ["half"],
+    }
+    assert [one.unread for one in facts.evidence] == ["not a list", "lines failed: ZeroDivisionError", "", "cut off"]
     assert facts.limits == [
         "lines: not a list: a/packages",
         "lines failed: ZeroDivisionError: b/packages",
@@ -349,6 +362,49 @@ def test_a_database_that_is_too_large_is_not_read() -> None:
     facts = read_layer(io.BytesIO(blob), LIMITS, [cataloger]).facts
     assert cataloger.handed == ["c/packages"]
     assert facts.limits == ["lines: not read, for it is larger than 10 bytes: a/packages (and 1 more)"]
+    assert {one.path: one.unread for one in facts.evidence} == {
+        "a/packages": "larger than 10 bytes",
+        "b/packages": "larger than 10 bytes",
+        "c/packages": "",
+    }
+
+
+ELSEWHERE = b"LINES\nof one\nhalf"
+
+
+@pytest.mark.parametrize("path", ["opt/db", "lists/any", "x/lists/any"])
+@pytest.mark.parametrize("before", [0, 200_000, 261_000, 261_640])
+def test_a_database_is_known_by_its_beginning_wherever_it_lies(path: str, before: int) -> None:
+    """Also where the end of a chunk cuts it, and under the names that links give it."""
+    content = ELSEWHERE + b"x" * 5000 if path == "opt/db" else b"any\nof one"
+    members = {"pad": bytes(before), path: content, "opt/other": b"LINES of none", "y/lists/none": b"one"}
+    facts = read(members)
+    assert path.startswith("lists/") == (found(facts) == {})
+    if found(facts):
+        assert found(facts) == {path: content.decode().splitlines()}
+    assert facts.limits == []
+
+
+def test_a_database_elsewhere_is_read_under_the_names_of_hard_links_too() -> None:
+    for members in (
+        [("db", ELSEWHERE), ("opt/link", hard_link("db"))],
+        [("opt/link", hard_link("db")), ("db", ELSEWHERE)],
+        [("db", ELSEWHERE), ("l", hard_link("db")), ("opt/link", hard_link("l"))],
+    ):
+        facts = read(members)
+        assert found(facts)["opt/link"] == found(facts)["db"] == ["LINES", "of one", "half"]
+
+
+def test_what_is_not_read_elsewhere_says_so_without_a_remark() -> None:
+    """Most such files are copies that nobody asks for: whoever follows a link to one is told."""
+    large = ELSEWHERE + bytes(1 << 20)
+    facts = read({"db": large, "a": ELSEWHERE})
+    assert [(one.path, bool(one.unread)) for one in facts.evidence] == [("a", False), ("db", True)]
+    assert facts.limits == []
+    many = {f"{number:03}": ELSEWHERE for number in range(100)}
+    facts = read(many, ReadLimits(content=50 * len(ELSEWHERE)))
+    assert [bool(one.unread) for one in facts.evidence] == [False] * 50 + [True] * 50
+    assert facts.limits == []
 
 
 def test_texts_are_kept_as_they_are() -> None:

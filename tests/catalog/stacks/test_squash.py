@@ -187,9 +187,125 @@ def test_a_database_that_only_a_hard_link_leads_to_counts() -> None:
     assert facts.packages[0].locations == ["usr/lib/apk/db/installed"]
 
 
-def test_a_hard_link_of_another_name_is_no_database() -> None:
+def test_a_hard_link_where_no_database_belongs_is_none() -> None:
     facts = squash([layer(evidence=[dpkg(deb("a"))]), layer(hard_link("backup", STATUS), whiteout(STATUS))])
     assert facts.packages == []
+
+
+def test_a_database_may_have_any_name_where_links_lead_to_it() -> None:
+    """Evidence of the file is kept under the path that its layer has."""
+    stored = dpkg(deb("a"), path="opt/db")
+    linked = dpkg(deb("a"), path="usr/lib/dpkg/status")
+    for stack, place in (
+        ([layer(evidence=[stored]), layer(hard_link(STATUS, "opt/db"))], STATUS),
+        ([layer(symlink("d", "opt"), hard_link(STATUS, "d/db"), evidence=[stored])], STATUS),
+        ([layer(symlink(STATUS, "/opt/db"), evidence=[stored])], "opt/db"),
+        ([layer(symlink("var/lib/dpkg", "/usr/lib/dpkg"), evidence=[linked])], linked.path),
+        ([layer(symlink("var/lib/dpkg", "../../usr/lib/dpkg")), layer(evidence=[linked])], linked.path),
+        ([layer(evidence=[linked]), layer(symlink("var/lib", "/usr/lib"))], linked.path),
+    ):
+        facts = squash(stack)
+        assert [(each.name, each.locations) for each in facts.packages] == [("a", [place])]
+        assert facts.limits == []
+    assert squash([layer(evidence=[stored, linked])]).packages == []
+
+
+def test_a_database_is_replaced_by_either_of_its_paths() -> None:
+    link = layer(symlink("var/lib/dpkg", "/usr/lib/dpkg"), directory("usr/lib/dpkg"))
+    through, real = dpkg(deb("a", "1")), dpkg(deb("a", "2"), path="usr/lib/dpkg/status")
+    facts = squash([link, layer(evidence=[through]), layer(evidence=[real])])
+    assert brought(facts) == {"deb/a@2": 2}
+    assert gone(facts) == {"a@1": (1, 2)}
+    facts = squash([link, layer(evidence=[real]), layer(evidence=[through])])
+    assert brought(facts) == {"deb/a@1": 2}
+
+
+def test_pieces_and_lists_may_lie_behind_links() -> None:
+    piece = dpkg(deb("a"), path="usr/lib/dpkg/status.d/a")
+    sums = Evidence("dpkg", "usr/lib/dpkg/status.d/a.md5sums", owned={"a": "usr/lib/python3/six-1.dist-info/METADATA"})
+    facts = squash([layer(symlink("var/lib/dpkg", "/usr/lib/dpkg"), evidence=[piece, sums, python("six")])])
+    assert brought(facts) == {"deb/a@1": 0, "pypi/six@1": 0}
+    assert owned_by(facts)["six"].startswith("pkg:deb/a@1")
+    assert facts.limits == []
+
+
+def test_a_file_that_nobody_read_is_told_where_a_database_belongs() -> None:
+    facts = squash([layer(file("opt/x", 5)), layer(hard_link(STATUS, "opt/x"))])
+    assert facts.packages == []
+    (limit,) = facts.limits
+    assert limit.startswith("layer 0: ")
+    assert STATUS in limit
+    assert "opt/x" in limit
+    assert squash([layer(file("opt/x", 0), symlink(STATUS, "/opt/x"))]).limits == []
+
+
+def unread(path: str = STATUS, *packages: PackageFacts) -> Evidence:
+    return Evidence("dpkg", path, list(packages), unread="too large")
+
+
+def test_a_database_that_could_not_be_read_removes_nothing() -> None:
+    for spoiled in (layer(evidence=[unread()]), layer(file(STATUS, 7)), layer(symlink(STATUS, "/x"), file("x", 7))):
+        facts = squash([layer(evidence=[dpkg(deb("a"))]), spoiled])
+        assert brought(facts) == {"deb/a@1": 0}
+        assert facts.removed == []
+        assert (facts.layers[1].installed, facts.layers[1].upgraded, facts.layers[1].removed) == ([], [], [])
+        (limit,) = facts.limits
+        assert limit.startswith("layer 1: ")
+
+
+def test_of_a_database_that_was_read_in_part_that_part_counts() -> None:
+    stack = [layer(evidence=[dpkg(deb("a"), deb("b"))]), layer(evidence=[unread(STATUS, deb("b", "2"), deb("c"))])]
+    facts = squash(stack)
+    assert brought(facts) == {"deb/a@1": 0, "deb/b@2": 1, "deb/c@1": 1}
+    assert facts.layers[1].upgraded == ["deb/b@1 → 2"]
+
+
+def test_the_next_database_that_can_be_read_tells_what_became_of_the_others() -> None:
+    stack = [layer(evidence=[dpkg(deb("a"), deb("b"))]), layer(evidence=[unread()])]
+    facts = squash([*stack, layer(evidence=[dpkg(deb("b"))])])
+    assert brought(facts) == {"deb/b@1": 0}
+    assert gone(facts) == {"a@1": (0, 2)}
+    facts = squash([*stack, layer(whiteout("var"))])
+    assert gone(facts) == {"a@1": (0, 2), "b@1": (0, 2)}
+
+
+def test_a_piece_that_could_not_be_read_stands_for_itself_alone() -> None:
+    a, b = (dpkg(deb(name), path=f"var/lib/dpkg/status.d/{name}") for name in "ab")
+    facts = squash([layer(evidence=[a, b]), layer(whiteout(b.path), evidence=[unread(a.path), unread(b.path + "2")])])
+    assert brought(facts) == {"deb/a@1": 0}
+    assert gone(facts) == {"b@1": (0, 1)}
+
+
+def test_who_owns_a_file_is_known_though_the_database_is_not() -> None:
+    database = Evidence(
+        "apk",
+        "lib/apk/db/installed",
+        [PackageFacts("apk", "py3-six", "1-r0")],
+        {"py3-six": "usr/lib/python3/six-1.dist-info/METADATA"},
+    )
+    spoiled = Evidence("apk", database.path, unread="too large")
+    facts = squash([layer(evidence=[python("six"), database]), layer(evidence=[spoiled])])
+    assert owned_by(facts) == {"six": "pkg:apk/py3-six@1-r0"}
+
+
+def test_metadata_that_could_not_be_read_removes_nothing() -> None:
+    spoiled = Evidence("python", python("six").path, unread="it names no package and version")
+    facts = squash([layer(evidence=[python("six")]), layer(evidence=[spoiled])])
+    assert brought(facts) == {"pypi/six@1": 0}
+    facts = squash([layer(evidence=[python("six")]), layer(file(python("six").path))])
+    assert facts.packages == []
+
+
+def test_where_a_package_of_python_came_from_is_in_its_purl() -> None:
+    folder = python("six").path.rpartition("/")[0]
+    told = Evidence("python", f"{folder}/direct_url.json", qualifiers={"vcs_url": "git+https://example.org/six@1"})
+    facts = squash([layer(evidence=[python("six"), python("own"), told])])
+    assert [each.purl for each in facts.packages] == [
+        "pkg:pypi/own@1",
+        "pkg:pypi/six@1?vcs_url=git%2Bhttps://example.org/six%401",
+    ]
+    facts = squash([layer(evidence=[python("six")]), layer(evidence=[python("six"), told])])
+    assert [(each.layer, "vcs_url" in each.purl) for each in facts.packages] == [(1, True)]
 
 
 def test_a_database_with_two_names_counts_once() -> None:
@@ -300,6 +416,21 @@ def test_lists_name_packages_with_and_without_architecture() -> None:
         assert owned_by(squash([layer(evidence=evidence)]))["six"] == "pkg:deb/six@1?arch=i386"
 
 
+def test_sums_tell_of_files_where_the_list_is_missing() -> None:
+    path = "usr/lib/python3/six-1.dist-info/METADATA"
+    sums = Evidence("dpkg", "var/lib/dpkg/info/six.md5sums", owned={"six": path})
+    assert owned_by(squash([layer(evidence=[python("six"), dpkg(deb("six")), sums])]))["six"].startswith("pkg:deb/six")
+    evidence = [python("six"), dpkg(deb("six")), dpkg_list("six", "etc/six"), sums]
+    assert owned_by(squash([layer(evidence=evidence)])) == {"six": ""}
+
+
+def test_a_list_that_was_not_read_is_told_where_somebody_asks() -> None:
+    stack = [layer(file("var/lib/dpkg/info/six.list", 9), evidence=[dpkg(deb("six"))])]
+    assert squash(stack).limits == []
+    (limit,) = squash([*stack, layer(evidence=[python("six")])]).limits
+    assert "var/lib/dpkg/info/six.list" in limit
+
+
 def test_who_is_removed_owns_nothing() -> None:
     evidence = [python("six"), dpkg(deb("six")), dpkg_list("six", "/usr/lib/python3/six-1.dist-info/METADATA")]
     assert owned_by(squash([layer(evidence=evidence), layer(evidence=[dpkg()])])) == {"six": ""}
@@ -360,7 +491,9 @@ def test_totals_and_names() -> None:
 _PATHS = [STATUS, "var/lib/dpkg/status.d/x", "lib/apk/db/installed", "opt/x/package.json"]
 _SOME_EVIDENCE = st.builds(
     lambda path, names: Evidence(
-        "any", path, [PackageFacts("npm" if "json" in path else "deb", *name) for name in names]
+        "npm" if "json" in path else "apk" if "apk" in path else "dpkg",
+        path,
+        [PackageFacts("npm" if "json" in path else "deb", *name) for name in names],
     ),
     st.sampled_from(_PATHS),
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=4, unique=True),

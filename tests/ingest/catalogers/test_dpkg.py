@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.catalogers import Unreadable
+from ingest.catalogers.dpkg import DpkgCataloger
 from tests.ingest.catalogers.reading import cataloger_of, outcome, packages, read
 from tests.services.programs import require
 
@@ -150,6 +151,32 @@ def test_distroless_pieces() -> None:
     assert read("var/lib/dpkg/status.d/bash.postinst", b"#!/bin/sh\n") is None
 
 
+def test_sums_are_a_list_of_files_too() -> None:
+    sums = b"d41d8cd98f00b204e9800998ecf8427e  bin/bash\n"
+    for folder in ("var/lib/dpkg/info", "usr/lib/opkg/info"):
+        evidence = read(f"{folder}/bash:amd64.md5sums", sums)
+        assert evidence is not None
+        assert evidence.owned == {"bash:amd64": "bin/bash"}
+
+
+@pytest.mark.parametrize(
+    ("path", "start", "known"),
+    [
+        ("opt/any", BASH, True),
+        ("usr/lib/dpkg/status", stanza("a", "1"), True),
+        ("usr/lib/dpkg/status.d/a", b"Package: a\nVersion: 1\n", True),
+        ("var/lib/apt/lists/mirror_Packages", b"Package: a\nVersion: 1\n\nPackage: b\nStatus: x\n", False),
+        ("var/lib/dpkg/status-old", b"", False),
+        ("usr/lib/dpkg/info/a.list", b"/.\n/usr\n", True),
+        ("usr/lib/dpkg/info/a.list", b"deb http://x\n", False),
+        ("usr/lib/dpkg/info/a.md5sums", b"d41d8cd98f00b204e9800998ecf8427e  bin/bash\n", True),
+        ("usr/lib/dpkg/info/a.md5sums", b"Package: a\nStatus: x", False),
+    ],
+)
+def test_databases_elsewhere_are_known_by_how_they_begin(path: str, start: bytes, known: bool) -> None:
+    assert DpkgCataloger().recognises(path, start) == known
+
+
 def test_lists_of_files_name_files_alone() -> None:
     """Folders belong to many packages; one that holds nothing is told apart from a file by nobody."""
     listed = (
@@ -181,7 +208,7 @@ def test_opkg() -> None:
     [
         "var/lib/dpkg/status-old",
         "opt/root/var/lib/dpkg/status",
-        "var/lib/dpkg/info/bash.md5sums",
+        "var/lib/dpkg/info/bash.postinst",
         "var/lib/dpkg/info/x/bash.list",
         "var/lib/dpkg/status.d",
         "var/lib/dpkg/available",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from catalog.images.facts import LayerFacts
 from catalog.images.squash import squash
 from ingest.catalogers import CATALOGERS, PROGRAMS
@@ -76,3 +78,49 @@ def test_packages_of_languages_know_whose_files_they_are() -> None:
 
         (found,) = [package for package in stack.packages if package.ecosystem == "pypi"]
         assert found.owned_by == owner
+
+
+DPKG = "Package: bash\nStatus: install ok installed\nVersion: 5.2\n"
+MUSL = "C:Q1x=\nP:musl\nV:1.2.5-r0\n"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"usr/lib/dpkg/status": DPKG, "var/lib/dpkg": tars.symlink("/usr/lib/dpkg")}],
+        [{"opt/db": DPKG, "var/lib/dpkg/status": tars.symlink("/opt/db")}],
+        [{"opt/db": DPKG}, {"var/lib/dpkg/status": tars.hard_link("opt/db")}],
+        [{"real/db": DPKG, "d": tars.symlink("real"), "var/lib/dpkg/status": tars.hard_link("d/db")}],
+        [{"opt/db": DPKG, "opt/l": tars.hard_link("opt/db"), "var/lib/dpkg/status": tars.symlink("/opt/l")}],
+        [{"opt/db": DPKG + "\n" + "x" * 400_000, "var/lib/dpkg/status": tars.symlink("/opt/db")}],
+        [{"opt/apk/installed": MUSL, "lib/apk": tars.symlink("../opt"), "opt/db": tars.symlink("apk")}],
+        [{"opt/apk": MUSL}, {"usr/lib/apk/db/installed": tars.symlink("/opt/apk")}],
+    ],
+)
+def test_a_database_is_read_whatever_its_name_and_whichever_link_leads_to_it(layers: list[tars.Members]) -> None:
+    stack = squash([facts_of(members) for members in layers])
+    assert [package.name for package in stack.packages] in (["bash"], ["musl"])
+
+
+def test_a_database_where_none_belongs_is_no_business_of_ours() -> None:
+    facts = facts_of({"opt/root/var/lib/dpkg/status": DPKG, "opt/apk": MUSL, "opt/large": DPKG + "x" * (65 << 20)})
+    assert squash([facts]).packages == []
+    assert squash([facts]).limits == []
+
+
+def test_a_database_that_is_too_large_or_garbage_removes_nothing() -> None:
+    path = "var/lib/dpkg/status"
+    for content in (DPKG + "x" * (65 << 20), "\0\1 garbage", "Package: a\nVersion: 1\n\n" * 100_001):
+        stack = squash([facts_of({path: DPKG}), facts_of({path: content})])
+        assert [(package.name, package.layer) for package in stack.packages] == [("bash", 0)]
+        assert stack.removed == []
+        assert stack.layers[1].removed == []
+        assert any(line.startswith("layer 1: not all packages of " + path) for line in stack.limits)
+
+
+def test_a_package_of_python_from_a_repository_says_so_in_its_purl() -> None:
+    folder = "opt/x-1.dist-info"
+    origin = '{"url": "https://example.org/x.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'
+    facts = facts_of({f"{folder}/METADATA": "Name: x\nVersion: 1\n", f"{folder}/direct_url.json": origin})
+    (package,) = squash([facts]).packages
+    assert package.purl == "pkg:pypi/x@1?vcs_url=git%2Bhttps://example.org/x.git%40abc"

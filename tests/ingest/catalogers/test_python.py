@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from catalog.images.facts import PackageFacts
 from ingest.catalogers import Unreadable
 from ingest.catalogers.python import normalized
-from tests.ingest.catalogers.reading import cataloger_of, outcome, packages
+from tests.ingest.catalogers.reading import cataloger_of, outcome, packages, read
 
 METADATA = "usr/lib/python3/dist-packages/x-1.dist-info/METADATA"
 
@@ -220,3 +221,65 @@ def test_well_formed_metadata_comes_back(name: str, version: str, summary: list[
     (found,) = packages(METADATA, content.encode("utf-8", "surrogatepass"))
 
     assert (found.name, found.version) == (normalized(name), version)
+
+
+ORIGIN = METADATA.replace("METADATA", "direct_url.json")
+COMMIT = "7921be1537eac1e97bc40179a57f0349c2aee67d"
+
+
+def origin(content: str) -> dict[str, str]:
+    """What a direct_url.json tells, of which nothing may be refused aloud."""
+    evidence = read(ORIGIN, content.encode())
+    if evidence is None:
+        return {}
+    assert (evidence.packages, evidence.unread) == ([], "")
+    return evidence.qualifiers
+
+
+@pytest.mark.parametrize(
+    ("content", "qualifiers"),
+    [
+        (
+            '{"url": "https://github.com/pypa/pip.git", "vcs_info": {"vcs": "git", "requested_revision": "1.3.1",'
+            f' "commit_id": "{COMMIT}"' + "}}",
+            {"vcs_url": f"git+https://github.com/pypa/pip.git@{COMMIT}"},
+        ),
+        (
+            '{"url": "ssh://git@example.org:22/x", "vcs_info": {"vcs": "git", "commit_id": "a b"}}',
+            {"vcs_url": "git+ssh://git@example.org:22/x"},
+        ),
+        (
+            '{"url": "https://example.org/x-1.zip", "archive_info": {"hashes": {"sha256": "' + "a" * 64 + '"}}}',
+            {"download_url": "https://example.org/x-1.zip", "checksum": "sha256:" + "a" * 64},
+        ),
+        (
+            '{"url": "https://example.org/x-1.zip", "archive_info": {"hash": "sha256=' + "b" * 64 + '"}}',
+            {"download_url": "https://example.org/x-1.zip", "checksum": "sha256:" + "b" * 64},
+        ),
+        (
+            '{"url": "https://me:ghp_secret@example.org/x?token=secret#secret", "archive_info": {}}',
+            {"download_url": "https://example.org/x"},
+        ),
+        ('{"url": "https://secret@[::1]:8/x", "archive_info": {}}', {"download_url": "https://[::1]:8/x"}),
+        ('{"url": "file:///src/x", "dir_info": {"editable": true}}', {}),
+        ('{"url": "file:///src/x-1.whl", "archive_info": {}}', {}),
+        ('{"url": "https://[x/", "archive_info": {}}', {}),
+        ('{"url": "https://x:port/", "archive_info": {}}', {}),
+        ('{"url": "https://x/", "vcs_info": {"vcs": "git:"}}', {}),
+        ('{"url": 1}', {}),
+        ("[" * 10_000, {}),
+        ("", {}),
+    ],
+)
+def test_where_a_package_came_from(content: str, qualifiers: dict[str, str]) -> None:
+    """PEP 610; neither passwords nor what may be one is kept."""
+    assert origin(content) == qualifiers
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=300)
+    | st.text(max_size=60).map(lambda text: json.dumps({"url": text, "archive_info": {}}).encode())
+)
+def test_any_origin_is_read_or_passed_over(content: bytes) -> None:
+    read(ORIGIN, content)
