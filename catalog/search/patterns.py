@@ -7,18 +7,25 @@ r"""Regular expressions: a small language that every engine reads the same way, 
 
 They match whole values: `^` at the beginning and `$` at the end say nothing. What is checked is written anew, so that
 no engine sees a form that means something of its own there. Repetitions with numbers multiply: what they come to,
-written out, is bounded, because engines write them out.
+written out, is bounded, because engines write them out; and so is what the automaton costs that an engine makes of it
+(`catalog.search.pattern_cost`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
+
+from catalog.search.pattern_cost import TooCostly, cost
+from catalog.search.pattern_tree import ANY, Characters, Choice, Node, Repeat, Sequence
 
 #: Characters of a pattern.
 LONGEST = 200
 #: Characters and classes of a pattern, its repetitions written out.
 MOST_POSITIONS = 300
+
+#: Patterns whose reading is remembered: an answer reads each a few times.
+_REMEMBERED = 256
 
 _DIGITS = frozenset(range(48, 58))
 _WORD = _DIGITS | frozenset(range(65, 91)) | frozenset(range(97, 123)) | {95}
@@ -45,36 +52,7 @@ class Checked(NamedTuple):
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Characters:
-    """One character: among *codes*, or (*negated*) none of them."""
-
-    codes: frozenset[int]
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Sequence:
-    nodes: tuple[_Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    nodes: tuple[_Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Repeat:
-    node: _Node
-    least: int
-    most: int | None
-
-
-_Node = _Characters | _Sequence | _Choice | _Repeat
-
-_ANY = _Characters(frozenset(), negated=True)
-
-
+@lru_cache(_REMEMBERED)
 def check(text: str, *, least: int = 0, fold: bool = False) -> Checked:
     """Read a pattern and write it anew; its first *least* characters must be plain ones. With *fold* capitals are
     small letters, as they are in what it is held against.
@@ -90,6 +68,11 @@ def check(text: str, *, least: int = 0, fold: bool = False) -> Checked:
     prefix = _prefix(node)
     if len(prefix) < least:
         raise InvalidPattern(0, f"it must begin with {least} plain characters at least")
+    try:
+        cost(node)
+    except TooCostly:
+        message = "it has too many ways to match: repeat less, and less of . and [^ ]"
+        raise InvalidPattern(0, message) from None
     return Checked(prefix, _written(node))
 
 
@@ -104,25 +87,25 @@ class _Parser:
         if text.endswith("$") and not text.endswith("\\$"):
             self._end -= 1
 
-    def read(self) -> _Node:
+    def read(self) -> Node:
         node = self._choice()
         if self._at < self._end:
             raise InvalidPattern(self._at, "this parenthesis closes nothing")
         return node
 
-    def _choice(self) -> _Node:
+    def _choice(self) -> Node:
         nodes = [self._sequence()]
         while self._take("|"):
             nodes.append(self._sequence())
-        return nodes[0] if len(nodes) == 1 else _Choice(tuple(nodes))
+        return nodes[0] if len(nodes) == 1 else Choice(tuple(nodes))
 
-    def _sequence(self) -> _Node:
-        nodes: list[_Node] = []
+    def _sequence(self) -> Node:
+        nodes: list[Node] = []
         while self._at < self._end and self._text[self._at] not in "|)":
             nodes.append(self._repeated(self._atom()))
-        return nodes[0] if len(nodes) == 1 else _Sequence(tuple(nodes))
+        return nodes[0] if len(nodes) == 1 else Sequence(tuple(nodes))
 
-    def _atom(self) -> _Node:
+    def _atom(self) -> Node:
         start, character = self._at, self._text[self._at]
         self._at += 1
         if character == "(":
@@ -135,7 +118,7 @@ class _Parser:
         if character == "[":
             return self._brackets(start)
         if character == ".":
-            return _ANY
+            return ANY
         if character == "\\":
             return self._escape(start)
         if character in "*+?{":
@@ -144,14 +127,14 @@ class _Parser:
             raise InvalidPattern(start, f"{character} may stand at the end alone: the whole value is matched anyway")
         return self._literal(character)
 
-    def _repeated(self, node: _Node) -> _Node:
+    def _repeated(self, node: Node) -> Node:
         start = self._at
         if self._at >= self._end:
             return node
         character = self._text[self._at]
         if character in "*+?":
             self._at += 1
-            node = _Repeat(node, int(character == "+"), 1 if character == "?" else None)
+            node = Repeat(node, int(character == "+"), 1 if character == "?" else None)
         elif character == "{":
             self._at += 1
             node = self._counted(node, start)
@@ -161,7 +144,7 @@ class _Parser:
             raise InvalidPattern(self._at, "a repetition is not repeated without a group")
         return node
 
-    def _counted(self, node: _Node, start: int) -> _Node:
+    def _counted(self, node: Node, start: int) -> Node:
         least = self._number()
         most: int | None = least
         if self._take(","):
@@ -170,7 +153,7 @@ class _Parser:
             raise InvalidPattern(start, "expected {3}, {2,} or {2,5}")
         if most is not None and most < least:
             raise InvalidPattern(start, "the second number is less than the first")
-        return _Repeat(node, least, most)
+        return Repeat(node, least, most)
 
     def _number(self) -> int | None:
         start = self._at
@@ -180,7 +163,7 @@ class _Parser:
             raise InvalidPattern(start, "a repetition of thousands")
         return int(self._text[start : self._at]) if self._at > start else None
 
-    def _escape(self, start: int) -> _Characters:
+    def _escape(self, start: int) -> Characters:
         if self._at >= self._end:
             raise InvalidPattern(start, "nothing follows the backslash")
         character = self._text[self._at]
@@ -191,7 +174,7 @@ class _Parser:
             raise InvalidPattern(start, f"\\{character} is not known: there are \\d and \\w")
         return self._literal(character)
 
-    def _brackets(self, start: int) -> _Characters:
+    def _brackets(self, start: int) -> Characters:
         negated = self._take("^")
         codes: set[int] = set()
         while not self._take("]"):
@@ -229,13 +212,13 @@ class _Parser:
             raise InvalidPattern(start, "brackets hold ASCII characters")
         return frozenset((ord(character),))
 
-    def _literal(self, character: str) -> _Characters:
-        return _Characters(frozenset(map(ord, character.lower() if self._fold else character)))
+    def _literal(self, character: str) -> Characters:
+        return Characters(frozenset(map(ord, character.lower() if self._fold else character)))
 
-    def _class(self, codes: frozenset[int], negated: bool) -> _Characters:
+    def _class(self, codes: frozenset[int], negated: bool) -> Characters:
         if self._fold:
             codes = frozenset(ord(chr(code).lower()) for code in codes)
-        return _Characters(codes, negated)
+        return Characters(codes, negated)
 
     def _take(self, character: str) -> bool:
         if self._at < self._end and self._text[self._at] == character:
@@ -244,37 +227,37 @@ class _Parser:
         return False
 
 
-def _positions(node: _Node) -> int:
+def _positions(node: Node) -> int:
     match node:
-        case _Characters():
+        case Characters():
             return 1
-        case _Sequence(nodes) | _Choice(nodes):
+        case Sequence(nodes) | Choice(nodes):
             return sum(map(_positions, nodes)) + 1
-        case _Repeat(inner, least, most):
+        case Repeat(inner, least, most):
             return _positions(inner) * max(least, most or 1, 1)
 
 
-def _prefix(node: _Node) -> str:
+def _prefix(node: Node) -> str:
     found = ""
-    for each in node.nodes if isinstance(node, _Sequence) else (node,):
-        if not isinstance(each, _Characters) or each.negated or len(each.codes) != 1:
+    for each in node.nodes if isinstance(node, Sequence) else (node,):
+        if not isinstance(each, Characters) or each.negated or len(each.codes) != 1:
             break
         found += chr(min(each.codes))
     return found
 
 
-def _written(node: _Node) -> str:
+def _written(node: Node) -> str:
     match node:
-        case _Characters(codes, negated):
+        case Characters(codes, negated):
             return _written_class(codes, negated)
-        case _Sequence(()):
+        case Sequence(()):
             return "()"
-        case _Sequence(nodes):
-            return "".join(f"({_written(each)})" if isinstance(each, _Choice) else _written(each) for each in nodes)
-        case _Choice(nodes):
+        case Sequence(nodes):
+            return "".join(f"({_written(each)})" if isinstance(each, Choice) else _written(each) for each in nodes)
+        case Choice(nodes):
             return "|".join(_written(each) for each in nodes)
-        case _Repeat(inner, least, most):
-            body = _written(inner) if isinstance(inner, _Characters) else f"({_written(inner)})"
+        case Repeat(inner, least, most):
+            body = _written(inner) if isinstance(inner, Characters) else f"({_written(inner)})"
             return body + _repetition(least, most)
 
 

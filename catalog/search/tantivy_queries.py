@@ -12,7 +12,9 @@ What tantivy does otherwise than one would think, and what is done about it:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import assert_never
 
 import tantivy
@@ -37,6 +39,7 @@ from catalog.search.conditions import (
 )
 from catalog.search.errors import TooBroad
 from catalog.search.fields import FIELDS, TYPED, Type
+from catalog.search.pattern_cost import MOST_STATES
 from catalog.search.tantivy_schema import STATE, near_field, near_value
 
 #: What a filter scores where it stands beside words and one of them is enough: less than any word.
@@ -44,6 +47,12 @@ _BESIDE_WORDS = 0.01
 
 #: Values that are looked up one by one: a set of terms is gathered from all documents, even where it only narrows.
 _FEW = 32
+
+#: States of the automata that are kept, some 4 KiB each.
+_MOST_STATES_KEPT = 16_000
+
+#: States of `.*`.
+_AFTER_PREFIX = 20
 
 _SPECIAL = frozenset(r"\.+*?()|[]{}^$#&-~")
 
@@ -54,6 +63,7 @@ class Queries:
     def __init__(self, schema: tantivy.Schema, tombstones: bool = True) -> None:
         self._schema = schema
         self._tombstones = tombstones
+        self._automata = _Automata(schema)
 
     def filter(self, condition: Condition) -> Query:
         """Return a query for exactly the documents of *condition*; what it scores means nothing."""
@@ -70,7 +80,9 @@ class Queries:
                 return self._between(field, least, most)
             case Prefix(field, value):
                 _require(field, Type.KEYWORD, Type.TEXT)
-                return self._matching(field, f"{_escaped(value)}.*") if is_text(value) else Query.empty_query()
+                if not is_text(value):
+                    return Query.empty_query()
+                return self._matching(field, f"{_escaped(value)}.*", len(value.encode()) + _AFTER_PREFIX)
             case Pattern(field, pattern):
                 _require(field, Type.KEYWORD, Type.TEXT)
                 return self._matching(field, pattern)
@@ -146,11 +158,11 @@ class Queries:
             return Query.empty_query()
         return Query.range_query(self._schema, field, FieldType.Unsigned, least, most)
 
-    def _matching(self, field: str, pattern: str) -> Query:
+    def _matching(self, field: str, pattern: str, states: int = MOST_STATES) -> Query:
         try:
-            return Query.regex_query(self._schema, field, f"(?s:{pattern})")
+            return self._automata.query(field, f"(?s:{pattern})", states)
         except ValueError as error:
-            # Of the patterns that are let through, those whose automaton needs more memory than tantivy allows it.
+            # The beginning of a value, or the key of a label, may be that long; what was checked is never refused.
             raise TooBroad(f"/{pattern}/", "the regular expression has too many ways to match") from error
 
     def _near(self, near: Near) -> Query:
@@ -196,6 +208,34 @@ class Queries:
         if not positive:
             clauses.append((Occur.Must, self._everything()))
         return clauses[0][1] if len(clauses) == 1 else Query.boolean_query(clauses)
+
+
+class _Automata:
+    """Queries for patterns. Each is made once as long as it is among those that were asked for lately: an answer asks
+    for the same ones again, for each facet and each count."""
+
+    def __init__(self, schema: tantivy.Schema) -> None:
+        self._schema = schema
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[str, str], tuple[Query, int]] = OrderedDict()
+        self._states = 0
+
+    def query(self, field: str, pattern: str, states: int) -> Query:
+        """Return the query for values of *field* that match *pattern*, whose automaton has at most *states* states.
+
+        Raises:
+            ValueError: tantivy refuses it.
+        """
+        with self._lock:
+            if (field, pattern) in self._kept:
+                self._kept.move_to_end((field, pattern))
+                return self._kept[field, pattern][0]
+            query = Query.regex_query(self._schema, field, pattern)
+            self._kept[field, pattern] = query, states
+            self._states += states
+            while self._states > _MOST_STATES_KEPT:
+                self._states -= self._kept.popitem(last=False)[1][1]
+            return query
 
 
 def scores(condition: Condition) -> bool:

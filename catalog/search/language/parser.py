@@ -11,12 +11,14 @@ from __future__ import annotations
 from catalog.search.errors import QueryError
 from catalog.search.language.check import check_directives, check_field
 from catalog.search.language.lexer import Kind, Token, lex
-from catalog.search.language.tree import EVERYTHING, Field, Node, both, either, negated
+from catalog.search.language.tree import EVERYTHING, Field, Form, Node, both, either, negated
 
 #: Characters of a query.
 LONGEST = 2_000
 #: Words and values of fields in a query, at most.
 MOST_LEAVES = 100
+#: Regular expressions in a query, at most.
+MOST_PATTERNS = 5
 #: Parentheses and negations inside each other, at most.
 DEEPEST = 20
 
@@ -47,6 +49,7 @@ class _Parser:
         self._tokens = lex(text)
         self._at = 0
         self._leaves = 0
+        self._patterns = 0
 
     def read(self) -> Node:
         if self._next().kind is Kind.END:
@@ -97,6 +100,7 @@ class _Parser:
             case Kind.FIELD:
                 self._at += 1
                 self._count(len(token.values), token)
+                self._count_patterns(token)
                 field = Field(token.name, token.values, token.key, token.start, token.stop)
                 check_field(self._text, field)
                 return field
@@ -124,6 +128,11 @@ class _Parser:
         self._leaves += leaves
         if self._leaves > MOST_LEAVES:
             raise self._error(token, f"a query has at most {MOST_LEAVES} words and values")
+
+    def _count_patterns(self, token: Token) -> None:
+        self._patterns += sum(value.form is Form.PATTERN for value in token.values)
+        if self._patterns > MOST_PATTERNS:
+            raise self._error(token, f"a query has at most {MOST_PATTERNS} regular expressions")
 
     def _joined(self, nodes: list[Node]) -> Node:
         return both(nodes, nodes[0].start, nodes[-1].stop)

@@ -25,7 +25,8 @@ from catalog.search.language import (
     parse,
     write,
 )
-from catalog.search.language.parser import DEEPEST, LONGEST, MOST_LEAVES
+from catalog.search.language.check import fields_of
+from catalog.search.language.parser import DEEPEST, LONGEST, MOST_LEAVES, MOST_PATTERNS
 
 HEX = "0123456789abcdef" * 4
 
@@ -176,6 +177,8 @@ def test_an_error_points_at(text: str, under: str, message: str, suggestion: str
         "a" * (LONGEST + 1),
         "a " * (MOST_LEAVES + 1),
         "tag:" + ",".join("a" * (MOST_LEAVES + 1)),
+        " ".join(["tag:/a+/"] * (MOST_PATTERNS + 1)),
+        "tag:" + ",".join(["/a+/"] * (MOST_PATTERNS + 1)),
         "(" * (DEEPEST + 2) + "a" + ")" * (DEEPEST + 2),
         "-" * 1000 + "a",
         "NOT " * 400 + "a",
@@ -187,7 +190,15 @@ def test_what_is_too_large_is_refused(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("text", ["a " * MOST_LEAVES, "(" * DEEPEST + "a" + ")" * DEEPEST, "a OR " * 99 + "a"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a " * MOST_LEAVES,
+        "(" * DEEPEST + "a" + ")" * DEEPEST,
+        "a OR " * 99 + "a",
+        " ".join(["tag:/a+/,b"] * MOST_PATTERNS),
+    ],
+)
 def test_what_is_just_small_enough_is_read(text: str) -> None:
     assert parse(write(parse(text))) == parse(text)
 
@@ -223,6 +234,10 @@ def named(name: str, values: st.SearchStrategy[Value]) -> st.SearchStrategy[Node
     return st.builds(field, st.just(name), values).map(lambda each: each)
 
 
+def patterns(tree: Node) -> int:
+    return sum(value.form is Form.PATTERN for field in fields_of(tree) for value in field.values)
+
+
 LEAVES: st.SearchStrategy[Node] = st.one_of(
     PLAIN.map(Term),
     TEXTS.map(lambda text: Term(text, quoted=True)),
@@ -253,7 +268,7 @@ TREES = st.recursive(
         inner.map(negated),
     ),
     max_leaves=12,
-)
+).filter(lambda tree: patterns(tree) <= MOST_PATTERNS)
 
 
 @given(TREES)
