@@ -44,9 +44,8 @@ from ingest.works import ReadBlob
 _DEEPEST = 4
 #: Images of an index that are analysed, at most.
 _MOST_IMAGES = 200
-#: Seconds that a reader process has beyond its own limit, and to squash a stack.
+#: Seconds that a reader process has beyond its own limit.
 _LENIENCE = 30.0
-_TO_SQUASH = 300.0
 
 #: Told how many bytes of layers there are to read, and how many of them were, again and again.
 OnProgress = Callable[[int, int], None]
@@ -233,7 +232,8 @@ class Analysis:
 
     async def _squash(self, parts: Sequence[bytes]) -> bytes:
         try:
-            (content,) = await self._run("squash", {"made_by": self._made_by.stack}, parts, None, _TO_SQUASH)
+            seconds = self._limits.squash_seconds
+            (content,) = await self._run("squash", {"made_by": self._made_by.stack}, parts, None, seconds)
         except IngestError as error:
             raise StackUnreadable(str(error)) from error
         return content

@@ -39,8 +39,6 @@ from ingest.works import ReadBlob
 
 #: Seconds that a reader process has beyond its own limit: it tells better than we do what took so long.
 _LENIENCE = 30.0
-#: Seconds to squash a stack.
-_TO_SQUASH = 300.0
 #: Bytes of an object above which it is read in a thread.
 _LARGE = 64 * 1024
 #: Bytes of an object above which there is one in memory at a time: decoded it is some ten times as large.
@@ -228,7 +226,8 @@ class Layers:
                 objects.append(kept)
             try:
                 parameters = {"made_by": self._made_by.stack}
-                (content,) = await self._pool.run("squash", parameters, objects, seconds=_TO_SQUASH)
+                seconds = self._limits.squash_seconds
+                (content,) = await self._pool.run("squash", parameters, objects, seconds=seconds)
             except NotStarted:
                 raise
             except IngestError as error:

@@ -140,6 +140,22 @@ class Catalog:
     renewal: Renewal
 
 
+def read_limits(settings: Settings) -> ReadLimits:
+    """Return what one layer, and one stack of layers, may cost."""
+    return ReadLimits(
+        raw=settings.layer_size_limit,
+        ratio=settings.layer_ratio_limit,
+        seconds=float(settings.layer_time_limit),
+        entries=settings.layer_entries_limit,
+        names=settings.layer_names_limit,
+        holes=settings.layer_holes_limit,
+        content=settings.package_file_limit,
+        contents=settings.package_files_limit,
+        text=settings.layer_text_limit,
+        squash_seconds=float(settings.squash_time_limit),
+    )
+
+
 @asynccontextmanager
 async def catalog(settings: Settings, foundations: app.Foundations, figures: Figures) -> AsyncIterator[Catalog]:
     """Own the layer index and the search index for the time of the block.
@@ -149,12 +165,7 @@ async def catalog(settings: Settings, foundations: app.Foundations, figures: Fig
     """
     database, store = foundations.database, foundations.store
     facts = Facts(foundations.derived)
-    limits = ReadLimits(
-        raw=settings.layer_size_limit,
-        ratio=settings.layer_ratio_limit,
-        entries=settings.layer_entries_limit,
-        seconds=float(settings.layer_time_limit),
-    )
+    limits = read_limits(settings)
 
     def on_read(could: bool, seconds: float) -> None:
         (figures.layers if could else figures.failed_layers).add(seconds)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from cas import RepositoryName, UploadId
 from catalog.content import Content
+from ingest.limits import ReadLimits
 from portolan import app, background, first_steps
 from portolan.metrics import Figures
 from portolan.settings import Settings
@@ -34,6 +36,30 @@ async def settings(tmp_path: Path) -> Settings:
 async def foundations(settings: Settings) -> AsyncIterator[app.Foundations]:
     async with app.foundations(settings) as opened:
         yield opened
+
+
+def test_every_limit_is_a_setting_or_given_by_a_format() -> None:
+    given = {"header", "path", "ratio_from", "window"}
+    settings = Settings.load(
+        {
+            f"PORTOLAN_{name.upper()}": value
+            for name, value in {
+                "layer_size_limit": "1GiB",
+                "layer_ratio_limit": "100",
+                "layer_entries_limit": "2000",
+                "layer_names_limit": "2MiB",
+                "layer_holes_limit": "3MiB",
+                "layer_text_limit": "4KiB",
+                "layer_time_limit": "5s",
+                "package_file_limit": "6MiB",
+                "package_files_limit": "7MiB",
+                "squash_time_limit": "8s",
+            }.items()
+        }
+    )
+    usual, set_here = asdict(ReadLimits()), asdict(background.read_limits(settings))
+    assert {name for name, value in set_here.items() if value == usual[name]} == given
+    assert background.read_limits(Settings.load({})) == ReadLimits()
 
 
 async def one_piece(content: bytes) -> AsyncIterator[bytes]:
