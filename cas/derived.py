@@ -109,7 +109,7 @@ class DirectoryDerived:
         await self._threads.run(self._put, name, content)
 
     def _put(self, name: DerivedName, content: bytes) -> None:
-        with room(self._root):
+        with room("the store", self._root):
             if not self._swept:
                 self._sweep()
                 self._swept = True
@@ -180,7 +180,7 @@ class DirectoryDerived:
         await self._threads.run(self._delete, name)
 
     def _delete(self, name: DerivedName) -> None:
-        with room(self._root), suppress(FileNotFoundError, NotADirectoryError):
+        with room("the store", self._root), suppress(FileNotFoundError, NotADirectoryError):
             self._filesystem.unlink(f"{self._derived}/{name}")
 
     def names(self, prefix: str) -> AsyncIterator[DerivedName]:

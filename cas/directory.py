@@ -59,7 +59,7 @@ class DirectoryStore:
         computed, size = self._staging.digest(upload, digest.algorithm, running)
         if computed != digest:
             raise DigestMismatch(digest, computed)
-        with room(self._root):
+        with room("the store", self._root):
             file = self._staging.open_complete(upload)
             try:
                 self._sync(upload, file)
@@ -144,7 +144,7 @@ class DirectoryStore:
 
     def _delete(self, digest: Digest) -> None:
         path = self._path(digest)
-        with room(self._root):
+        with room("the store", self._root):
             with suppress(FileNotFoundError):
                 self._filesystem.unlink(path)
             # Also where nothing was found: another process may have removed it and not have synchronised yet.

@@ -117,8 +117,8 @@ class DerivedUnknown(CasError):
 
 
 class LayerIndexUnavailable(CasError):
-    """*reason* says why in words; it may be tried again after *retry_after* seconds. *nobody* is true where no owner
-    answered, false where one did, and refused."""
+    """*reason* says why, in words that anybody may read; it may be tried again after *retry_after* seconds. *nobody* is
+    true where no owner answered, false where one did, and refused."""
 
     def __init__(self, reason: str, retry_after: int = 2, *, nobody: bool = False) -> None:
         super().__init__(reason)
@@ -128,8 +128,10 @@ class LayerIndexUnavailable(CasError):
 
 
 class StorageFull(CasError):
-    """No room is left; *what* names the place (a directory, a bucket, the database's file)."""
+    """No room is left; *what* is full, in words that anybody may read. *place* (a directory, a bucket) is for whoever
+    runs the service, and for nobody else."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, place: str = "") -> None:
         super().__init__(what)
         self.what = what
+        self.place = place

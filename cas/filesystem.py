@@ -9,12 +9,15 @@ recorder in its place; nothing else needs to. Reading goes to the kernel directl
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from cas.errors import StorageFull
+
+_log = logging.getLogger(__name__)
 
 _DIRECTORY_MODE = 0o750  # blobs may be private: the group may be let in, others may not
 _STAGED_MODE = 0o640
@@ -111,13 +114,14 @@ class PosixFileSystem:
 
 
 @contextmanager
-def room(what: str) -> Iterator[None]:
-    """Raise `StorageFull` where the disk, or what the account may use of it, is full."""
+def room(what: str, place: str) -> Iterator[None]:
+    """Raise `StorageFull` where the disk under *place*, or what the account may use of it, is full."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(what) from error
+            _log.warning("no room is left in %s, %s", what, place)
+            raise StorageFull(what, place) from error
         raise
 
 

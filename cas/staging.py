@@ -117,7 +117,7 @@ class Staging:
         try:
             return os.open(self._locks, os.O_RDWR)
         except FileNotFoundError:
-            with room(self.root):
+            with room("the store", self.root):
                 self.filesystem.make_directory(self.root)
                 return self.filesystem.open_for_append(self._locks)
 
@@ -245,7 +245,7 @@ class _GrowingFile:
         if self._failed:
             return  # what follows a gap is not part of the upload
         self._failed = True
-        with room(self._staging.root):
+        with room("the store", self._staging.root):
             if self._file is None:
                 self._file = self._open()
             for chunk in chunks:

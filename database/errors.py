@@ -22,7 +22,7 @@ class Conflict(DatabaseError):
 
 
 class DatabaseFull(DatabaseError):
-    """No room is left; *what* names the file or the server."""
+    """No room is left; *what* names the file or the server, for whoever runs the service and for nobody else."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -11,6 +12,8 @@ import asyncpg
 from database.errors import Conflict, DatabaseError, DatabaseFull, DatabaseUnavailable
 from database.protocol import Row, Transaction
 from database.statements import Query
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -107,6 +110,7 @@ async def _phrased(server: str) -> AsyncIterator[None]:
     except (asyncpg.UniqueViolationError, asyncpg.ForeignKeyViolationError) as error:
         raise Conflict(str(error)) from error
     except asyncpg.DiskFullError as error:
+        _log.warning("no room is left in the database, %s: %s", _without_password(server), error)
         raise DatabaseFull(_without_password(server)) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         if isinstance(error, DatabaseError):

@@ -8,6 +8,7 @@ all. Several processes share a file; BEGIN IMMEDIATE takes their turns.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections import deque
@@ -19,6 +20,8 @@ from typing import Any, NamedTuple, TypeVar
 from database.errors import Conflict, DatabaseError, DatabaseFull, DatabaseUnavailable
 from database.protocol import Row, Transaction
 from database.statements import Query
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -229,6 +232,7 @@ def _translated(error: sqlite3.Error, path: Path) -> DatabaseError:
     if isinstance(error, sqlite3.IntegrityError):
         return Conflict(str(error))
     if code in _FULL:
+        _log.warning("no room is left in the database, %s", path)
         return DatabaseFull(str(path))
     return DatabaseUnavailable(str(error))
 

@@ -17,7 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
 
-from cas import BlobStore, Digest, StorageFull
+from cas import BlobStore, BlobUnknown, Digest, StorageFull
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index.protocol import LayerIndex
 from catalog.images.config import BASE_DIGEST, BASE_NAME, ImageConfig
@@ -34,7 +34,7 @@ from catalog.search.documents import (
     hidden_token,
 )
 from catalog.search.errors import SearchUnavailable
-from database import Database, DatabaseFull
+from database import Database, DatabaseError, DatabaseFull
 from ingest.errors import IngestError
 from ingest.facts import Facts
 from ingest.images import Contents, StoredManifest, config_of, find, known_contents
@@ -268,15 +268,24 @@ class Documents:
 
 
 def explained(error: Exception) -> str:
-    """Say why something could not be read or written, in words for whoever pushed it."""
+    """Say why something could not be read or written, in words for whoever may read the image: what an engine, the
+    system or an error of the program says is for the log."""
     match error:
-        case StorageFull(what=what) | DatabaseFull(what=what):
+        case IngestError():
+            return str(error)
+        case StorageFull(what=what):
             return f"no room is left in {what}"
         case LayerIndexUnavailable(reason=reason):
             return f"the layer index cannot be used: {reason}"
         case SearchUnavailable(reason=reason):
             return reason
-    return str(error) or type(error).__name__
+        case DatabaseFull():
+            return "no room is left in the database"
+        case DatabaseError():
+            return "the database does not answer"
+        case BlobUnknown(digest=digest):
+            return f"the blob {digest} is not stored"
+    return "an error of the program, which is in the log"
 
 
 def entries_of(contents: Contents) -> dict[str, int]:

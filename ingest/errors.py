@@ -19,7 +19,8 @@ IngestError
 ├── DiffIdMismatch           a layer is not what the config says it is
 ├── LayerUnread              one of an image's layers could not be read: which, and why
 ├── StackUnreadable          the layers of an image were read, and could not be put together: why
-└── BlobMissing              a blob that the manifest names is not stored
+├── BlobMissing              a blob that the manifest names is not stored
+└── WorkerDied               the ingest process died while it had nothing else in hand
 """
 
 from __future__ import annotations
@@ -82,7 +83,11 @@ class ReaderFailed(IngestError):
 
 
 class NotStarted(ReaderFailed):
-    pass
+    """*error* is what stood against it, for the log."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__("no process could be started to read it")
+        self.error = error
 
 
 class TooSlow(ReaderFailed):
@@ -118,10 +123,11 @@ class ReaderKilled(ReaderFailed):
 
 
 class ProgramFault(ReaderFailed):
-    """*trace* says where, for the log."""
+    """*error* is what it met and *trace* says where, both for the log."""
 
-    def __init__(self, reason: str, trace: str) -> None:
-        super().__init__(reason)
+    def __init__(self, error: str, trace: str) -> None:
+        super().__init__("it met an error of the program, which is in the log")
+        self.error = error
         self.trace = trace
 
 
@@ -158,6 +164,11 @@ class BlobMissing(IngestError):
 
     def __str__(self) -> str:
         return f"the blob {self.digest} is not in the repository"
+
+
+class WorkerDied(IngestError):
+    def __str__(self) -> str:
+        return "the ingest process died while it read this, and nothing else"
 
 
 class LayerUnread(IngestError):

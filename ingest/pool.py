@@ -96,7 +96,7 @@ class Pool:
             try:
                 reader = await Reader.start(self._memory, self._module)
             except NotStarted as error:
-                _log.error("no process could be started to read layers: %s", error.reason)
+                _log.error("no process could be started to read layers: %s", error.error)
                 self._refuse_one(error)
                 await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - nothing hangs on its being guessed
                 wait = min(wait * 2, _LONGEST_WAIT)
@@ -149,7 +149,7 @@ class Pool:
             _settle(work, error)
             return True
         except ProgramFault as error:
-            _log.error("the work %r failed: %s\n%s", work.request.work, error, error.trace)
+            _log.error("the work %r failed: %s\n%s", work.request.work, error.error, error.trace)
             _settle(work, error)
             return False
         except Exception as error:  # noqa: BLE001 - it is told to whoever asked for the work

@@ -23,8 +23,10 @@ FORESEEN = (AuthError, CasError, CatalogError, DatabaseError, OSError)
 def phrased(error: Exception) -> str:
     """Say what *error* means for whoever gave the command."""
     match error:
-        case StorageFull(what=what) | DatabaseFull(what=what):
-            return f"no room is left in {what}"
+        case StorageFull(what=what, place=place):
+            return f"no room is left in {what}, {place}" if place else f"no room is left in {what}"
+        case DatabaseFull(what=what):
+            return f"no room is left in the database, {what}"
         case DatabaseUnavailable(reason=reason):
             return f"the database does not answer: {reason}"
         case NameTaken(name=name):

@@ -127,8 +127,7 @@ class _Own:
 
     async def full(self, request: Request, error: Exception) -> Response:
         """Answer 507, naming what is full."""
-        assert isinstance(error, DatabaseFull)
-        return _problem(507, f"No room is left for the database, {error.what}.")
+        return _problem(507, "No room is left in the database.")
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
         """Answer 500; Starlette raises the error on, and the front logs it."""

@@ -68,8 +68,8 @@ def phrase(error: Exception) -> Phrase | None:
             )
         case DatabaseUnavailable():
             return Phrase(503, "Out of reach", "The database does not answer at this moment.", retry_after=2)
-        case DatabaseFull(what=what):
-            return Phrase(507, "No room is left", f"No room is left for the database, {what}. Nothing was changed.")
+        case DatabaseFull():
+            return Phrase(507, "No room is left", "No room is left in the database. Nothing was changed.")
         case ImageUnread(problem=problem) if problem:
             return Phrase(409, "This image could not be read", sentence(problem))
         case ImageUnread(waits_for=missing) if missing:

@@ -41,7 +41,7 @@ class Generations:
 
     def lock(self) -> bool:
         """Make this process the owner; tell whether it is. Another one may be, or one that is about to end."""
-        with room(str(self._root)):
+        with room("the layer index", str(self._root)):
             self._root.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(f"{self._root}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -130,7 +130,7 @@ class Generations:
 
     def _point(self, pointer: Path, generation: Path) -> None:
         """Let *pointer* name *generation*, atomically and durably."""
-        with room(str(self._root)):
+        with room("the layer index", str(self._root)):
             generation.mkdir(mode=0o700, parents=True, exist_ok=True)
             new = pointer.with_name(f".{pointer.name}.new")
             with new.open("w", encoding="utf-8") as file:

@@ -36,6 +36,7 @@ LOOK_EVERY = 1.0
 _READERS = 4
 
 _REBUILDING = "it is being rebuilt"
+_DAMAGED = "it is damaged, and has to be rebuilt"
 
 
 class _Opened:
@@ -109,8 +110,8 @@ class RocksLayerIndex:
             try:
                 self._serving = _Opened(await self._writer.run(Tables, current))
                 self._generations.adopt()
-            except Broken as error:
-                self._why = f"it is damaged: {error.reason}"
+            except Broken:
+                self._why = _DAMAGED
                 await self._writer.run(self._generations.discard_current)
         if self._serving is None:
             self._lost.set()
@@ -179,8 +180,8 @@ class RocksLayerIndex:
             try:
                 return await self._readers.run(lambda: ask(opened.tables, *arguments, **options))
             except Broken as error:
-                self._give_up(opened, f"it is damaged: {error.reason}")
-                raise LayerIndexUnavailable(self._why) from error
+                self._give_up(opened, _DAMAGED)
+                raise LayerIndexUnavailable(_DAMAGED) from error
 
     async def blobs(self, digests: Sequence[Digest]) -> list[BlobRecord | None]:
         return await self._read(Tables.blobs, digests)
@@ -239,9 +240,8 @@ class RocksLayerIndex:
         try:
             await self._writer.run(change, opened.tables)
         except Broken as error:
-            why = f"it is damaged: {error.reason}"
-            self._give_up(opened, why)
-            raise LayerIndexUnavailable(why) from error
+            self._give_up(opened, _DAMAGED)
+            raise LayerIndexUnavailable(_DAMAGED) from error
 
     # Rebuilding
 
@@ -279,7 +279,7 @@ class RocksLayerIndex:
         try:
             return _Opened(await self._writer.run(lambda: Tables(directory, begin=True)))
         except Broken as error:
-            raise LayerIndexUnavailable(f"it cannot be made: {error.reason}") from error
+            raise LayerIndexUnavailable("it cannot be made") from error
 
     async def _finish_building(self, opened: _Opened) -> None:
         if opened.broken is None:
@@ -326,8 +326,8 @@ class Rebuild:
             try:
                 return await self._readers.run(ask, self._opened.tables, digests)
             except Broken as error:
-                self._opened.broken = f"it is damaged: {error.reason}"
-                raise LayerIndexUnavailable(self._opened.broken) from error
+                self._opened.broken = _DAMAGED
+                raise LayerIndexUnavailable(_DAMAGED) from error
 
     async def add_layer(
         self, diff_id: Digest, raw_size: int, entries: Sequence[Entry], facts: Mapping[str, bytes]

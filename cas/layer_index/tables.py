@@ -13,6 +13,7 @@ own, and the old one goes.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -40,6 +41,8 @@ from cas.layer_index import keys
 from cas.layer_index.patterns import Pattern, TooMuchWork
 from cas.layer_index.protocol import BlobRecord, By, ChainRecord, FileQuery, FoundFile, FoundFiles
 
+_log = logging.getLogger(__name__)
+
 _KIB = 1024
 _MIB = 1024 * _KIB
 
@@ -55,11 +58,7 @@ MOST_KEYS = 1_000_000
 
 
 class Broken(Exception):
-    """RocksDB does not do what it was asked; *reason* in its words. The generation is of no use any more."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """RocksDB does not do what it was asked: why stands in the log. The generation is of no use any more."""
 
 
 class Tables:
@@ -92,8 +91,10 @@ class Tables:
             # "IO error: No space left on device: While appending to file: …", and the words of EDQUOT. RocksDB takes
             # writes again by itself some seconds after there is room.
             if "No space left on device" in str(error) or "quota exceeded" in str(error):
-                raise StorageFull(str(self.directory)) from error
-            raise Broken(str(error)) from error
+                _log.warning("no room is left in the layer index, %s: %s", self.directory, error)
+                raise StorageFull("the layer index", str(self.directory)) from error
+            _log.error("the layer index in %s cannot be used: %s", self.directory, error)
+            raise Broken from error
 
     def memory(self) -> tuple[int, int]:
         """Tell how many bytes the cache, and what was written and is not in a table yet, may take at most."""

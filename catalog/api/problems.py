@@ -121,7 +121,7 @@ def answer(error: Exception) -> Response:
         case SearchUnavailable() | LayerIndexUnavailable():
             return problem(503, _sentence(error.reason), {"retry-after": str(error.retry_after)})
         case DatabaseFull():
-            return problem(507, f"No room is left for the database, {error.what}.")
+            return problem(507, "No room is left in the database.")
         case DatabaseUnavailable():
             return problem(503, "The database does not answer.", {"retry-after": "1"})
         case _:

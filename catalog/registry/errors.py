@@ -123,7 +123,7 @@ PHRASES: dict[type[Exception], Phrase] = {
         413, "MANIFEST_INVALID", lambda error: f"the manifest is larger than {error.limit} bytes, the limit here"
     ),
     StorageFull: Phrase(507, "UNAVAILABLE", lambda error: f"no room is left in {error.what}"),
-    DatabaseFull: Phrase(507, "UNAVAILABLE", lambda error: f"no room is left for the database, {error.what}"),
+    DatabaseFull: Phrase(507, "UNAVAILABLE", lambda _: "no room is left in the database"),
     DatabaseUnavailable: Phrase(503, "UNAVAILABLE", lambda _: "the database does not answer", headers=_AGAIN),
 }
 

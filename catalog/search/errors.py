@@ -54,7 +54,7 @@ class OutOfWindow(SearchError):
 
 
 class SearchUnavailable(SearchError):
-    """*reason* in words; it may be tried again after *retry_after* seconds."""
+    """*reason* in words that anybody may read; it may be tried again after *retry_after* seconds."""
 
     def __init__(self, reason: str, retry_after: int = 2) -> None:
         super().__init__(reason)

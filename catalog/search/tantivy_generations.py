@@ -13,6 +13,7 @@ one look at `meta.json` tells whether there is a newer commit, or another genera
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ import tantivy
 
 from catalog.search.errors import SearchUnavailable, WriterBusy
 from catalog.search.tantivy_schema import build_schema, fingerprint, register
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,8 @@ def open_index(generation: Path) -> tantivy.Index:
     try:
         index = tantivy.Index.open(str(generation))
     except (OSError, ValueError) as error:
-        raise SearchUnavailable(f"the search index cannot be opened: {error}") from error
+        _log.info("the search index in %s cannot be opened: %s", generation, error)
+        raise SearchUnavailable("the search index cannot be opened") from error
     register(index)
     index.config_reader("manual")
     reload_index(index)
@@ -154,4 +158,5 @@ def reload_index(index: tantivy.Index) -> None:
     try:
         index.reload()
     except (OSError, ValueError) as error:
-        raise SearchUnavailable(f"the search index cannot be read: {error}") from error
+        _log.info("the search index cannot be read: %s", error)
+        raise SearchUnavailable("the search index cannot be read") from error

@@ -11,6 +11,7 @@ older than all of these removals is not told from a new one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from catalog.search.fields import FIELDS, Type
 from catalog.search.tantivy_generations import Generations, open_index, reload_index
 from catalog.search.tantivy_queries import Queries, both
 from catalog.search.tantivy_schema import GONE, KEY, STATE, VERSION, id_of, indexed, tombstone
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -320,4 +323,5 @@ def _do(work: Callable[[*Ts], T], *arguments: *Ts) -> T:
     try:
         return work(*arguments)
     except (OSError, ValueError) as error:
-        raise SearchUnavailable(f"the search index cannot be written: {error}") from error
+        _log.warning("the search index cannot be written: %s", error)
+        raise SearchUnavailable("the search index cannot be written") from error

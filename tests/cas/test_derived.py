@@ -182,7 +182,7 @@ async def test_a_full_disk_is_told_and_what_was_there_stays(root: Path) -> None:
     with pytest.raises(StorageFull) as full:
         await derived.put(NAME, b"more than fits")
 
-    assert full.value.what == str(root)
+    assert (full.value.what, full.value.place) == ("the store", str(root))
     assert await derived.get(NAME) == b"before"
     assert putting(root) == []
 

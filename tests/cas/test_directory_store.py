@@ -132,7 +132,7 @@ async def test_a_full_disk_is_told_and_what_fitted_is_kept(root: Path, room: int
     with pytest.raises(StorageFull) as full:
         await store.append(upload, 0, chunks(*(content[at : at + 99_000] for at in range(0, len(content), 99_000))))
 
-    assert full.value.what == str(root)
+    assert (full.value.what, full.value.place) == ("the store", str(root))
     assert await store.size(upload) == room
     disk.room = 10_000_000
     assert await store.append(upload, room, chunks(content[room:])) == len(content)

@@ -6,13 +6,15 @@ import time
 
 import pytest
 
-from cas import Digest, RepositoryName, Tag
+from cas import Digest, RepositoryName, StorageFull, Tag
 from catalog.images.facts import Package
 from catalog.metadata import repositories, tags
 from catalog.metadata.pulls import PullCounter
 from catalog.search.documents import Document, document_id, hidden_token
+from database import DatabaseFull, DatabaseUnavailable
 from ingest import documents as making
 from ingest.documents import explained
+from ingest.errors import NotStarted, ProgramFault
 from tests.catalog.images import descriptor, index
 from tests.ingest import tars
 from tests.ingest.in_process import Ingest, image, small, status
@@ -221,5 +223,21 @@ def test_licenses_are_taken_apart(licenses: list[str], found: list[str]) -> None
     assert making._licenses([Package("pkg:deb/x", "deb", "x", "1", 0, licenses=licenses)]) == found
 
 
-def test_an_error_without_words_has_its_name() -> None:
-    assert explained(ValueError()) == "ValueError"
+SECRET = "/srv/portolan/store"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StorageFull("the store", SECRET), "no room is left in the store"),
+        (DatabaseFull(SECRET), "no room is left in the database"),
+        (DatabaseUnavailable(SECRET), "the database does not answer"),
+        (NotStarted(f"No such file: {SECRET}"), "no process could be started to read it"),
+        (ProgramFault(f"OSError: {SECRET}", SECRET), "an error of the program"),
+        (OSError(5, "Input/output error", SECRET), "an error of the program"),
+        (ValueError(), "an error of the program"),
+    ],
+)
+def test_why_an_image_was_not_read_tells_nothing_of_the_installation(error: Exception, words: str) -> None:
+    assert words in explained(error)
+    assert SECRET not in explained(error)

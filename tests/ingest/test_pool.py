@@ -131,9 +131,9 @@ async def test_a_blob_that_breaks_off_is_no_shorter_blob(pool: Pool) -> None:
         ("die", {"signal": int(signal.SIGABRT)}, OutOfMemory, "more than 256 MiB"),
         ("leave", {}, ReaderKilled, "ended with status 3"),
         ("boast", {}, AnswerTooLarge, "more than 128 MiB"),
-        ("fail", {}, ProgramFault, "RuntimeError: a mistake of ours"),
-        ("recurse", {}, ProgramFault, "RecursionError"),
-        ("no such work", {}, ProgramFault, "KeyError"),
+        ("fail", {}, ProgramFault, "error of the program"),
+        ("recurse", {}, ProgramFault, "error of the program"),
+        ("no such work", {}, ProgramFault, "error of the program"),
         ("refuse", {}, LayerUnreadable, "it is no tar"),
     ],
 )
@@ -213,9 +213,9 @@ async def test_a_process_has_no_secrets_of_its_parent_and_a_session_of_its_own(
 
 async def test_a_pool_whose_processes_cannot_start_says_so(caplog: pytest.LogCaptureFixture) -> None:
     async with running(module="tests.ingest.there_is_no_such_module") as pool:
-        with pytest.raises(NotStarted, match="ended with 1"):
+        with pytest.raises(NotStarted, match="no process could be started"):
             await echo(pool)
-    assert "no process could be started" in caplog.text
+    assert "ended with 1" in caplog.text
 
 
 async def test_processes_end_with_the_pool() -> None:
