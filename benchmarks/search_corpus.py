@@ -88,7 +88,8 @@ class Corpus:
                 ecosystem, _, name = token.partition("/")
                 versions.setdefault((ecosystem, name), set()).add(version)
             for digest, diff_id in zip(image.layers, image.diff_ids, strict=True):
-                layers.setdefault(diff_id, LayerDocument(diff_id=diff_id, digests=[digest], size=10_000, entries=800))
+                layer = LayerDocument(diff_id=diff_id, blobs={digest: 10_000}, raw_size=30_000, entries=800)
+                layers.setdefault(diff_id, layer)
             yield image
         yield from layers.values()
         for (ecosystem, name), found in versions.items():

@@ -110,12 +110,12 @@ class Documents:
             LayerIndexUnavailable: its blobs are not known at this moment.
         """
         digests = await self._index.compressions(diff_id)
-        blobs = [blob for blob in await self._index.blobs(digests) if blob is not None]
+        read = zip(digests, await self._index.blobs(digests), strict=True)
+        blobs = [(digest, blob) for digest, blob in read if blob is not None]
         return LayerDocument(
             diff_id=diff_id.text,
-            digests=[digest.text for digest in digests],
-            size=min((blob.size for blob in blobs), default=0),
-            raw_size=max((blob.raw_size for blob in blobs), default=0),
+            blobs={digest.text: blob.size for digest, blob in blobs},
+            raw_size=max((blob.raw_size for _, blob in blobs), default=0),
             entries=entries,
         )
 

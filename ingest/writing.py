@@ -258,8 +258,7 @@ def _layers(document: ImageDocument, contents: Contents) -> list[LayerDocument]:
     return [
         LayerDocument(
             diff_id=blob.diff_id,
-            digests=[digest],
-            size=blob.size,
+            blobs={digest: blob.size},
             raw_size=blob.raw_size,
             entries=entries[blob.diff_id],
         )
@@ -271,9 +270,7 @@ def _joined(one: Document | None, other: Shared) -> Shared:
     """Return what both say together."""
     match one, other:
         case LayerDocument(), LayerDocument():
-            sizes = [size for size in (one.size, other.size) if size]
-            digests = sorted({*one.digests, *other.digests})
-            return replace(other, digests=digests, size=min(sizes, default=0))
+            return replace(other, blobs=dict(sorted({**one.blobs, **other.blobs}.items())))
         case PackageDocument(), PackageDocument():
             return replace(other, versions=sorted({*one.versions, *other.versions}))
     return other

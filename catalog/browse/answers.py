@@ -73,11 +73,13 @@ class PackageHit:
 
 @dataclass(frozen=True, slots=True)
 class LayerHit:
-    """A layer; *images* counts those that the caller may see."""
+    """A layer; *images* counts those that the caller may see. *digest* and *size* are those of the smallest blob that
+    these have, *raw_size* is that of the tar."""
 
     diff_id: str
     digest: str
     size: int
+    raw_size: int
     entries: int
     images: int
     type: Literal["layer"] = "layer"
@@ -458,7 +460,8 @@ class FilesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LayerAnswer:
-    """A layer, by its diff_id, and the images that hold it and that the caller may read."""
+    """A layer, by its diff_id, and the images that hold it and that the caller may read. *digests* are those of the
+    blobs that these have, *size* is that of the smallest, *raw_size* that of the tar."""
 
     diff_id: str
     digests: list[str]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from auth.callers import Caller
 from cas import Digest
 from cas.layer_index.protocol import By, FileQuery, LayerIndex
@@ -44,10 +42,11 @@ class ContentAnswers:
         if not total:
             raise LayerUnknown(digest)
         found = await self._content(caller, digest)
+        blobs = {digest.text: 0} if found is None else await self._search.blobs_of(caller, found)
         return LayerAnswer(
             diff_id="" if found is None else found.diff_id,
-            digests=[digest.text] if found is None else await self._seen(caller, found.digests),
-            size=0 if found is None else found.size,
+            digests=list(blobs),
+            size=min(blobs.values(), default=0),
             raw_size=0 if found is None else found.raw_size,
             entries=0 if found is None else found.entries,
             image_count=total,
@@ -66,11 +65,6 @@ class ContentAnswers:
             return None
         document = (await self._engine.documents([f"layer:{diff_id}"]))[0]
         return document if isinstance(document, LayerDocument) else None
-
-    async def _seen(self, caller: Caller, digests: Sequence[str]) -> list[str]:
-        """Return the compressions that stand in images that the caller may read."""
-        counted = await self._search.count_images(caller, [Term("layer", digest) for digest in digests])
-        return [digest for digest, images in zip(digests, counted, strict=True) if images]
 
     async def package(
         self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25

@@ -38,7 +38,7 @@ from catalog.search.documents import (
 )
 
 #: To be raised whenever a document's values change, so that an index of other values is not asked, but made anew.
-ANALYSIS = 2
+ANALYSIS = 3
 
 #: Values by field: lists for keywords and texts, a number for a number. Fields without a value are left out.
 Values = dict[str, list[str] | int]
@@ -291,9 +291,8 @@ def _image(document: ImageDocument) -> Values:
 def _layer(document: LayerDocument) -> Values:
     return {
         "kind": ["layer"],
-        "layer": _keywords([document.diff_id, *document.digests]),
-        "digest": _keywords(document.digests),
-        "size": number(document.size),
+        "layer": _keywords([document.diff_id, *document.blobs]),
+        "size": number(document.raw_size),
     }
 
 

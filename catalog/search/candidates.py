@@ -1,12 +1,14 @@
 """Hits that are no images: packages, layers, files.
 
 What is indexed of them is shared by all images, whoever owns these. So they are candidates: each is counted over the
-images that the caller may read and that the rest of the query holds for, and one that none of these has is no hit.
+images that the caller may read and that the rest of the query holds for, and one that none of these has is no hit. Nor
+does it count where there are too many: limits are over those that are kept. Where the candidates of others are so many
+that they would fill the pages, those are asked for that the caller's images have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -15,9 +17,9 @@ from catalog.browse.answers import FileHit, LayerHit, PackageHit
 from catalog.search import analysis
 from catalog.search.access import terms
 from catalog.search.compile import Compiler, between, digest, package_condition
-from catalog.search.conditions import Condition, Every, Some, Term, Terms, Without
+from catalog.search.conditions import Condition, Every, Prefix, Some, Term, Terms, Without
 from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, hidden_token
-from catalog.search.engine import FacetRequest, SearchRequest, Sort
+from catalog.search.engine import FacetRequest, Found, SearchRequest, Sort
 from catalog.search.errors import QueryError
 from catalog.search.files import FILE_FIELDS, MOST_FILES, file_query
 from catalog.search.language import FIELDS, And, Field, Form, Node, Not, Or, Takes, tree
@@ -28,8 +30,10 @@ from catalog.search.question import Question
 from catalog.search.versions import newest_first
 from catalog.search.view import View, every
 
-#: Packages and layers that are counted for one search.
+#: Packages and layers that are found by one search.
 MOST_CANDIDATES = 2_000
+#: Packages and layers that images may have, where these are asked for by what images have.
+_MOST_HELD = 20_000
 #: Images whose packages are put together where these are only to be counted, and nothing narrows them by name.
 _SOME_IMAGES = 10
 #: Versions of a package that a hit tells.
@@ -43,12 +47,59 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Counted(Generic[T]):
-    """Candidates in their order, each with the number of images *within* that have it, one at least. *more*: there may
-    be others, that were not looked at."""
+    """Candidates in their order, each with the number of images *within* that have it, one at least. *more*: there are
+    others, or may be, that images *within* have."""
 
     rows: list[tuple[T, int]]
     more: bool
     within: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A kind of candidates: documents of the type *made*, which images name in the field *field* by *name*; *counted*
+    are the fields of images that are counted."""
+
+    made: type[T]
+    field: str
+    name: Callable[[T], str]
+    counted: tuple[str, ...]
+
+
+def packages_in(*fields: str) -> Kind[PackageDocument]:
+    """Return the kind of packages that images have in one of *fields*."""
+    return Kind(PackageDocument, "package", lambda each: analysis.package_value(each.ecosystem, each.name), fields)
+
+
+_LAYERS = Kind(LayerDocument, "layer", lambda layer: layer.diff_id, ("layer",))
+
+
+async def kept(
+    view: View, kind: Kind[T], request: SearchRequest, within: Condition, most: int
+) -> tuple[list[tuple[T, int]], bool]:
+    """Return, in the order of *request*, the first *most* of its documents that images *within* have, each with the
+    number of these; and whether there are others."""
+    rows: list[tuple[T, int]] = []
+    start = 0
+    for stop in (most + 1, most + 1 + MOST_CANDIDATES):
+        found = await view.engine.search(replace(request, offset=start, most=stop - start))
+        rows += await _counted(view, kind, found, within)
+        if len(rows) > most:
+            return rows[:most], True
+        if found.total <= stop:
+            return rows, False
+        start = stop
+    values, more = await _most_frequent(view, kind.counted, within, _MOST_HELD)
+    narrowed = Every((request.condition, terms(kind.field, values)))
+    found = await view.engine.search(replace(request, condition=narrowed, most=most + 1))
+    rows = await _counted(view, kind, found, within)
+    return rows[:most], more or len(rows) > most
+
+
+async def _counted(view: View, kind: Kind[T], found: Found, within: Condition) -> list[tuple[T, int]]:
+    documents = [hit.document for hit in found.hits if isinstance(hit.document, kind.made)]
+    counts = await _count(view, kind.counted, [kind.name(document) for document in documents], within)
+    return [(document, count) for document, count in zip(documents, counts, strict=True) if count]
 
 
 # Packages
@@ -62,21 +113,16 @@ async def packages(view: View, question: Question, most: int = MOST_CANDIDATES) 
     if selecting:
         names = [analysis.name_value(term.text) for term in question.terms() if term.form is Form.WHOLE]
         exact = Terms("name", tuple(names)) if names else None
-        request = SearchRequest(every("package", *selecting), exact, most=most)
-        more = False
+        request, cut = SearchRequest(every("package", *selecting), exact), False
     else:
-        values, more = await _most_frequent(view, _package_fields(question), within, most)
-        request = SearchRequest(every("package", terms("package", values)), most=most)
-    found = await view.engine.search(request)
-    documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
-    values = [analysis.package_value(document.ecosystem, document.name) for document in documents]
-    counts = await _count_packages(view, _package_fields(question), values, within)
-    rows = [(document, count) for document, count in zip(documents, counts, strict=True) if count]
+        values, cut = await _most_frequent(view, _package_fields(question), within, most * 2)
+        request = SearchRequest(every("package", terms("package", values)))
+    rows, more = await kept(view, packages_in(*_package_fields(question)), request, within, most)
     if question.sort == "name":
         rows.sort(key=lambda row: (row[0].name, row[0].ecosystem))
     elif question.sort == "images" or not selecting:
         rows.sort(key=lambda row: (-row[1], row[0].name, row[0].ecosystem))
-    return Counted(rows, more or found.total > len(found.hits), within)
+    return Counted(rows, more or cut, within)
 
 
 async def count_packages(view: View, question: Question, most: int) -> tuple[int, bool]:
@@ -110,7 +156,8 @@ async def package_hits(
     """Return what is shown of some of the packages found: with the versions that the images have."""
     pairs = [(document, version) for document, _ in rows for version in document.versions]
     values = [analysis.package_value(document.ecosystem, document.name, version) for document, version in pairs]
-    counts = await _count_packages(view, map(analysis.package_field, _package_fields(question)), values, within)
+    fields = tuple(map(analysis.package_field, _package_fields(question)))
+    counts = await _count(view, fields, values, within)
     versions: dict[int, list[str]] = {}
     for (document, version), count in zip(pairs, counts, strict=True):
         if count:
@@ -171,8 +218,8 @@ def _package_fields(question: Question) -> tuple[str, ...]:
     return {"yes": ("removed",), "include": ("package", "removed")}.get(question.deleted, ("package",))
 
 
-async def _count_packages(view: View, among: Iterable[str], values: Sequence[str], within: Condition) -> list[int]:
-    fields = tuple(among)
+async def _count(view: View, fields: Sequence[str], values: Sequence[str], within: Condition) -> list[int]:
+    """Tell how many images *within* have each of *values* in one of *fields*."""
     if len(fields) == 1:
         return await view.engine.counts(fields[0], values, within) if values else []
     either = [Every((within, Some(tuple(Term(field, value) for field in fields)))) for value in values]
@@ -202,38 +249,35 @@ async def layers(view: View, question: Question, text: str) -> Counted[LayerDocu
         else:
             of_images.append(await compiler.condition(node))
     within = view.images(*of_images)
-    more = False
+    cut = False
     if not of_layers:
-        values, more = await _most_frequent(view, ("layer",), within, MOST_CANDIDATES)
+        values, cut = await _most_frequent(view, ("layer",), within, MOST_CANDIDATES * 2)
         of_layers = [terms("layer", values)]
     sort = Sort("size", descending=question.sort != "size-asc")
-    found = await view.engine.search(SearchRequest(every("layer", *of_layers), sort=sort, most=MOST_CANDIDATES))
-    documents = [hit.document for hit in found.hits if isinstance(hit.document, LayerDocument)]
-    counts = (
-        await view.engine.counts("layer", [document.diff_id for document in documents], within) if documents else []
-    )
-    rows = [(document, count) for document, count in zip(documents, counts, strict=True) if count]
+    request = SearchRequest(every("layer", *of_layers), sort=sort)
+    rows, more = await kept(view, _LAYERS, request, within, MOST_CANDIDATES)
     if question.sort == "images":
         rows.sort(key=lambda row: (-row[1], row[0].diff_id))
-    return Counted(rows, more or found.total > len(found.hits), within)
+    return Counted(rows, more or cut, within)
 
 
 async def layer_hits(view: View, rows: Sequence[tuple[LayerDocument, int]]) -> list[LayerHit]:
-    """Return what is shown of some of the layers found; of the blobs that hold one, the first that the caller may see
-    in an image is named."""
-    digests = [digest for document, _ in rows for digest in document.digests]
-    counts = await view.engine.counts("layer", digests, view.images()) if digests else []
+    """Return what is shown of some of the layers found; of the blobs that hold one, the smallest that the caller may
+    see in an image is named."""
+    seen = await blobs_seen(view, [document for document, _ in rows])
+    hits: list[LayerHit] = []
+    for (document, images), blobs in zip(rows, seen, strict=True):
+        size, digest = min(((size, digest) for digest, size in blobs.items()), default=(0, ""))
+        hits.append(LayerHit(document.diff_id, digest, size, document.raw_size, document.entries, images))
+    return hits
+
+
+async def blobs_seen(view: View, layers: Sequence[LayerDocument]) -> list[dict[str, int]]:
+    """Return of the blobs of each of *layers* those that stand in images that the caller may read."""
+    digests = list(dict.fromkeys(digest for layer in layers for digest in layer.blobs))
+    counts = await _count(view, ("layer",), digests, view.images())
     seen = {digest for digest, count in zip(digests, counts, strict=True) if count}
-    return [
-        LayerHit(
-            document.diff_id,
-            next((digest for digest in document.digests if digest in seen), ""),
-            document.size,
-            document.entries,
-            count,
-        )
-        for document, count in rows
-    ]
+    return [{digest: size for digest, size in layer.blobs.items() if digest in seen} for layer in layers]
 
 
 def _has_words(node: Node) -> bool:
@@ -260,7 +304,7 @@ async def _of_layer(view: View, node: Node) -> Condition:
         case tree.Term():
             raise AssertionError("nodes with words are asked of images")
     if node.name == "layer":
-        return Some(tuple(digest("layer", value.text) for value in node.values))
+        return await _named(view, [digest("layer", value.text) for value in node.values])
     if node.name == "size":
         spans = read_spans(Takes.SIZE, node.values, view.now)
         alternatives: list[Condition] = [between("size", span) for span in spans.apart]
@@ -269,8 +313,27 @@ async def _of_layer(view: View, node: Node) -> Condition:
         return Some(tuple(alternatives))
     holding = terms("layer", (file.diff_id.text for file in await view.files.of_field(node)))
     if node.name == "sha256":
-        return Some((holding, Terms("layer", tuple(f"sha256:{bare_digest(value.text)}" for value in node.values))))
+        named = await _named(view, [Term("layer", f"sha256:{bare_digest(value.text)}") for value in node.values])
+        return Some((holding, named))
     return holding
+
+
+async def _named(view: View, asked: Sequence[Term | Prefix]) -> Condition:
+    """Return the condition of layers whose diff_id, or the digest of one of whose blobs, is *asked* for: such blobs as
+    stand in images that the caller may read. A layer that is seen may have blobs besides that are not."""
+    request = SearchRequest(every("layer", Some(tuple(asked))), most=MOST_CANDIDATES)
+    found = await view.engine.search(request)
+    names: list[tuple[str, str]] = []
+    for hit in found.hits:
+        if isinstance(hit.document, LayerDocument):
+            layer = hit.document.diff_id
+            names += [(layer, name) for name in (layer, *hit.document.blobs) if any(_is(each, name) for each in asked)]
+    counts = await _count(view, ("layer",), [name for _, name in names], view.images())
+    return terms("layer", (layer for (layer, _), images in zip(names, counts, strict=True) if images))
+
+
+def _is(asked: Term | Prefix, name: str) -> bool:
+    return name == asked.value if isinstance(asked, Term) else name.startswith(asked.value)
 
 
 # Files
@@ -357,8 +420,8 @@ def _file_queries(node: Node) -> list[FileQuery]:
 
 
 async def _most_frequent(view: View, fields: Sequence[str], within: Condition, most: int) -> tuple[list[str], bool]:
-    """Return the values of *fields* that most images have, and whether there are others."""
-    asked = tuple(FacetRequest(field, within, most * 2) for field in fields)
+    """Return the *most* values of each of *fields* that most images have, and whether there may be others."""
+    asked = tuple(FacetRequest(field, within, most) for field in fields)
     counted = (await view.engine.search(SearchRequest(within, most=1, facets=asked))).facets
     values = dict.fromkeys(each.value for facet in counted for each in facet)
-    return list(values), any(len(facet) >= most * 2 for facet in counted)
+    return list(values), any(len(facet) >= most for facet in counted)

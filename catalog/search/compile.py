@@ -330,7 +330,7 @@ def keyword(name: str, value: Value, *, fold: bool) -> Condition:
             return Pattern(name, check(value.text, fold=fold).pattern)
 
 
-def digest(name: str, text: str) -> Condition:
+def digest(name: str, text: str) -> Term | Prefix:
     """Compile a digest, or the beginning of one: its algorithm may be left out."""
     algorithm, colon, digits = text.lower().rpartition(":")
     if not colon:

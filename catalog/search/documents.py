@@ -75,11 +75,11 @@ class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
 class LayerDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A layer, by its diff_id. Shared by all images: a candidate, never a hit by itself, and nothing that a single
-    repository said (an instruction, a name) is in it. *size* is that of its smallest blob, *raw_size* of the tar."""
+    repository said (an instruction, a name) is in it. *blobs* are the sizes of all blobs that hold it, by digest: which
+    of them may be told of depends on who asks. *raw_size* is that of the tar, which its diff_id settles."""
 
     diff_id: str
-    digests: list[str] = []
-    size: int = 0
+    blobs: dict[str, int] = {}
     raw_size: int = 0
     entries: int = 0
 

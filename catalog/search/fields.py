@@ -66,7 +66,7 @@ FIELDS: dict[str, Type] = {
     "command": T,  # words of entrypoint and cmd
     "artifact": K,  # artifact_type, for what is no image
     "hidden": K,  # `hidden_token` of each file that an upper layer hides
-    "size": N,  # compressed bytes: of all layers and the config
+    "size": N,  # compressed bytes, of all layers and the config; of a layer's document: the bytes of its tar
     "layers": N,
     "created": N,
     # of layers and packages: candidates only

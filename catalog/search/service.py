@@ -29,7 +29,7 @@ from catalog.search.access import readable
 from catalog.search.candidates import Counted
 from catalog.search.compile import Asked, Compiler
 from catalog.search.conditions import Condition, Every, Some, Term, Terms
-from catalog.search.documents import ImageDocument, PackageDocument, RepositoryDocument
+from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, RepositoryDocument
 from catalog.search.engine import Found, SearchEngine, SearchRequest, Sort
 from catalog.search.engine import Hit as EngineHit
 from catalog.search.errors import QueryError, TooBroad
@@ -137,6 +137,11 @@ class SearchService:
         """Tell of each of *conditions* how many images it holds for."""
         view = await self.view(caller)
         return await self._engine.count([view.images(condition) for condition in conditions]) if conditions else []
+
+    async def blobs_of(self, caller: Caller, layer: LayerDocument) -> dict[str, int]:
+        """Return the digests and sizes of those blobs of *layer* that images have."""
+        (blobs,) = await candidates.blobs_seen(await self.view(caller), [layer])
+        return blobs
 
     async def package_versions(self, caller: Caller, ecosystem: str, name: str) -> list[tuple[str, int]]:
         """Return the versions of a package that images have, the newest first, each with the number of images."""

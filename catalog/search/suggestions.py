@@ -7,16 +7,17 @@ from typing import Literal
 
 from catalog.browse.answers import Suggestion
 from catalog.search import analysis
+from catalog.search.candidates import kept, packages_in
 from catalog.search.compile import beginning
 from catalog.search.conditions import Prefix, Terms
-from catalog.search.documents import PackageDocument, RepositoryDocument
+from catalog.search.documents import RepositoryDocument
 from catalog.search.engine import FacetRequest, SearchRequest
 from catalog.search.hits import short_name
 from catalog.search.language import FIELDS, Field, Takes, Value, write
 from catalog.search.language.parser import LONGEST
 from catalog.search.view import View, every
 
-#: Candidates that are counted for each kind of suggestion.
+#: Candidates that images have and that the best are chosen from, for each kind of suggestion.
 _CANDIDATES = 50
 
 Kind = Literal["repository", "package", "label", "base", "field", "distro"]
@@ -114,12 +115,8 @@ class _Complete:
         condition = every("package", beginning(value))
         if ecosystem:
             condition = every("package", Prefix("package", f"{ecosystem.lower()}/{value}"))
-        request = SearchRequest(condition, Terms("name", (value,)), most=_CANDIDATES)
-        found = await self._view.engine.search(request)
-        documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
-        names = [analysis.package_value(document.ecosystem, document.name) for document in documents]
-        counts = await self._counts("package", names)
-        rows = [(each, count) for each, count in zip(documents, counts, strict=True) if count]
+        request = SearchRequest(condition, Terms("name", (value,)))
+        rows, _ = await kept(self._view, packages_in("package"), request, self._view.images(), _CANDIDATES)
         rows.sort(key=lambda row: (not row[0].name.lower().startswith(value), -row[1], row[0].name, row[0].ecosystem))
         return [
             self._suggest("package", "package", f"{document.ecosystem}/{document.name}", count)

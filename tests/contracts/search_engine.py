@@ -119,6 +119,7 @@ SMALL = st.lists(st.sampled_from(["a", "b", "ab", "a b", "ba", "b\nc", "é", "�
 PACKAGE = st.sampled_from(["deb/openssl", "deb/curl", "npm/@babel/core", "pypi/two words"])
 PACKAGES = st.lists(st.tuples(PACKAGE, st.sampled_from(["1", "2", "1.0-1"])), max_size=4)
 NUMBER = st.sampled_from([0, 1, 2, 10, 2**31, 2**53 - 1, 2**60])
+SIZES = st.dictionaries(st.sampled_from(["a", "b", "é"]), NUMBER)
 TEXT = st.lists(st.sampled_from(["fast", "proxy", "Web-Server", "nginx", "the", "cache2"]), max_size=6).map(" ".join)
 
 DOCUMENTS: st.SearchStrategy[Document] = st.one_of(
@@ -151,7 +152,7 @@ DOCUMENTS: st.SearchStrategy[Document] = st.one_of(
         platforms=st.lists(st.sampled_from(["linux/amd64", "linux/arm64"]), max_size=2, unique=True),
         deprecated=st.booleans(),
     ),
-    st.builds(LayerDocument, diff_id=st.sampled_from(["a", "b"]), digests=SMALL, size=NUMBER),
+    st.builds(LayerDocument, diff_id=st.sampled_from(["a", "b"]), blobs=SIZES, raw_size=NUMBER),
     st.builds(PackageDocument, ecosystem=st.just("deb"), name=st.sampled_from(["openssl", "curl"])),
 )
 
@@ -294,7 +295,7 @@ class SearchEngineContract:
                 history=["RUN \x00\n"],
             ),
             repository("team/app", description="# Title\n\n*text*", platforms=["linux/amd64"]),
-            LayerDocument(diff_id="sha256:1", digests=["sha256:2"], size=5, entries=6),
+            LayerDocument(diff_id="sha256:1", blobs={"sha256:2": 5}, raw_size=7, entries=6),
             PackageDocument(ecosystem="npm", name="@babel/core", versions=["1", "2"]),
         ]
         await write(writer, *written)

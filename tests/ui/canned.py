@@ -502,7 +502,7 @@ class CannedBrowse:
                     PackageHit("npm", "@babel/core", 2, ["7.1.0"]),
                     PackageHit("npm", HOSTILE, 1, [HOSTILE]),
                 ],
-                "layer": [LayerHit(digest("layer 0"), digest("blob 0"), int(28.2 * MIB), 8241, 214)],
+                "layer": [LayerHit(digest("layer 0"), digest("blob 0"), int(28.2 * MIB), int(74.8 * MIB), 8241, 214)],
                 "file": [
                     FileHit("etc/nginx/nginx.conf", 648, digest("f")[7:], digest("layer 1"), 12),
                     FileHit(HOSTILE, 3, "", digest("layer 1"), 1),

@@ -186,7 +186,7 @@ _QUALIFIERS = (
         "port", Takes.NAME, "port:8080", "A port that it exposes; 8080/udp names the protocol.", least=1, patterns=True
     ),
     Qualifier("cmd", Takes.WORDS, "cmd:gunicorn", "Words of its entrypoint and command."),
-    Qualifier("size", Takes.SIZE, "size:<50MB", "Compressed size."),
+    Qualifier("size", Takes.SIZE, "size:<50MB", "Compressed size; that of the tar, where layers are found."),
     Qualifier("layers", Takes.NUMBER, "layers:>=20", "The number of its layers."),
     Qualifier("pushed", Takes.DATE, "pushed:>-30d", "When it was pushed last.", types=_ALL),
     Qualifier("created", Takes.DATE, "created:2026", "When it was made.", types=_ALL),

@@ -61,6 +61,7 @@ def contents(number: int) -> st.SearchStrategy[Content]:
         user=st.sampled_from(["", "root", "1000"]),
         ports=st.sampled_from([(), ("80/tcp",), ("53/udp", "80/tcp")]),
         env=st.sampled_from([(), ("PATH",), ("PATH", "JAVA_HOME")]),
+        smaller=st.booleans(),
     )
 
 
@@ -138,6 +139,8 @@ OF_LAYERS = [
     f"layer:{LAYERS[2].diff_id}",
     f"layer:{short(LAYERS[1])}",
     f"layer:{LAYERS[3].digest},{LAYERS[4].digest}",
+    f"layer:{LAYERS[0].smaller}",
+    f"layer:{LAYERS[1].smaller[:17]}",
 ]
 
 OF_PACKAGES = [

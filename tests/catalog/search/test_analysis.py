@@ -262,8 +262,9 @@ class TestDocuments:
         assert "pushed" not in values
 
     def test_a_layer_and_a_package(self) -> None:
-        layer = analyse(LayerDocument(diff_id="sha256:d", digests=["sha256:l"], size=3))
+        layer = analyse(LayerDocument(diff_id="sha256:d", blobs={"sha256:l": 3}, raw_size=5))
         assert (layer["id"], layer["layer"]) == (["layer:sha256:d"], ["sha256:d", "sha256:l"])
+        assert layer["size"] == 5
         package = analyse(PackageDocument(ecosystem="go", name="github.com/BurntSushi/toml", versions=["v1"]))
         assert package["id"] == ["package:go/github.com/BurntSushi/toml"]
         assert package["package"] == ["go/github.com/burntsushi/toml"]

@@ -29,11 +29,12 @@ from tests.catalog.search.searched import Searched, caller
 from tests.catalog.search.world import (
     LAYERS,
     VERSIONS,
-    Content,
     Image,
     Layer,
     Repository,
     World,
+    in_spans,
+    is_digest,
     is_file,
     is_package,
 )
@@ -359,8 +360,9 @@ def _is_asked(node: Node, file: tuple[str, str]) -> bool:
     raise AssertionError(node)
 
 
-OF_A_LAYER = [*queries.OF_LAYERS, "size:>100", "size:100,500", "path:/etc/*", "file:sh", "-size:>200"]
-OF_A_LAYER += [f"-layer:{LAYERS[0].digest}", f"(size:500 OR layer:{LAYERS[1].diff_id})", "(size:>100 file:passwd)"]
+OF_A_LAYER = [*queries.OF_LAYERS, "size:>200", "size:200,1000", "path:/etc/*", "file:sh", "-size:>400"]
+OF_A_LAYER += [f"-layer:{LAYERS[0].digest}", f"(size:1000 OR layer:{LAYERS[1].diff_id})", "(size:>200 file:passwd)"]
+OF_A_LAYER += [f"sha256:{LAYERS[2].smaller[7:]}", f"-layer:{LAYERS[4].smaller}"]
 
 
 LAYER_QUERIES = st.builds(
@@ -387,17 +389,22 @@ async def check_layers(service: SearchService, world: World, text: str) -> None:
     expected = {
         (layer.diff_id,): held[layer.diff_id]
         for layer in LAYERS
-        if held[layer.diff_id] and all(_layer_is(node, layer) for node in of_layers)
+        if held[layer.diff_id] and all(_layer_is(node, layer, world) for node in of_layers)
     }
     assert await counted(service, world, text) == expected
     answer = await service.search(caller(world.person), text)
-    key = {"images": lambda hit: -hit.images, "size": lambda hit: -hit.size, "size-asc": lambda hit: hit.size}[
-        question.sort
-    ]
+    key = {
+        "images": lambda hit: -hit.images,
+        "size": lambda hit: -hit.raw_size,
+        "size-asc": lambda hit: hit.raw_size,
+    }[question.sort]
     assert [key(hit) for hit in answer.hits] == sorted(key(hit) for hit in answer.hits)
     for hit in answer.hits:
         assert isinstance(hit, LayerHit)
-        assert hit.digest in {layer.digest for layer in LAYERS}
+        (layer,) = [layer for layer in LAYERS if layer.diff_id == hit.diff_id]
+        seen = {blob: size for blob, size in layer.blobs.items() if blob in _seen(layer, world)}
+        assert (hit.size, hit.raw_size) == (min(seen.values()), layer.raw_size)
+        assert seen[hit.digest] == hit.size
 
 
 def _is_of_layers(node: Node) -> bool:
@@ -410,6 +417,25 @@ def _is_of_layers(node: Node) -> bool:
             return isinstance(node, Field) and node.name in ("layer", "size", "path", "file", "sha256")
 
 
-def _layer_is(node: Node, layer: Layer) -> bool:
-    alone = Image(Repository("team/x", True, True), Content(0, (layer,)))
-    return World([], []).holds(node, alone, "", None)
+def _seen(layer: Layer, world: World) -> set[str]:
+    """What the layer is called in images that the person may read: not all of its blobs stand in these."""
+    return {layer.diff_id, *layer.blobs} & {name for image in world.readable_images() for name in image.content.named}
+
+
+def _layer_is(node: Node, layer: Layer, world: World) -> bool:
+    match node:
+        case Not(inner):
+            return not _layer_is(inner, layer, world)
+        case And(nodes):
+            return all(_layer_is(each, layer, world) for each in nodes)
+        case Or(nodes):
+            return any(_layer_is(each, layer, world) for each in nodes)
+        case Field(name="size"):
+            return in_spans(node, layer.raw_size, world.now)
+        case Field(name="layer" | "sha256") if any(
+            is_digest(value, name) for value in node.values for name in _seen(layer, world)
+        ):
+            return True
+        case Field(name="path" | "file" | "sha256"):
+            return any(is_file(node.name, value, layer.diff_id, path) for value in node.values for path in layer.files)
+    return False

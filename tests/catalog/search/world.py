@@ -40,7 +40,8 @@ def sha256(text: str) -> str:
 
 @dataclass(frozen=True)
 class Layer:
-    """*files* are contents by path; *whiteouts* hide paths of the layers below, and what is under them."""
+    """*files* are contents by path; *whiteouts* hide paths of the layers below, and what is under them. There are two
+    compressions of it: *size* is that of the one."""
 
     name: str
     files: dict[str, str]
@@ -54,6 +55,19 @@ class Layer:
     @property
     def digest(self) -> str:
         return Digest.of(f"blob {self.name}".encode()).text
+
+    @property
+    def smaller(self) -> str:
+        """The digest of the other compression."""
+        return Digest.of(f"smaller blob {self.name}".encode()).text
+
+    @property
+    def blobs(self) -> dict[str, int]:
+        return {self.digest: self.size, self.smaller: self.size // 2}
+
+    @property
+    def raw_size(self) -> int:
+        return self.size * 2
 
     def entries(self) -> list[Entry]:
         files = [
@@ -91,14 +105,24 @@ class Content:
     user: str = ""
     ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    smaller: bool = False
 
     @property
     def digest(self) -> str:
         return Digest.of(f"image {self.number}".encode()).text
 
     @property
+    def blobs(self) -> list[str]:
+        return [layer.smaller if self.smaller else layer.digest for layer in self.layers]
+
+    @property
     def size(self) -> int:
-        return sum(layer.size for layer in self.layers)
+        return sum(layer.blobs[blob] for layer, blob in zip(self.layers, self.blobs, strict=True))
+
+    @property
+    def named(self) -> set[str]:
+        """What its layers are called."""
+        return {*self.blobs, *(layer.diff_id for layer in self.layers)}
 
     @property
     def chains(self) -> list[str]:
@@ -195,6 +219,7 @@ class World:
     images: list[Image]
     person: Person = field(default_factory=lambda: Person("nobody"))
     now: int = FIRST + 30 * DAY
+    layers: list[Layer] = field(default_factory=lambda: LAYERS)
 
     def documents(self) -> Iterator[Document]:
         for repository in self.repositories:
@@ -214,9 +239,9 @@ class World:
                 deprecated=repository.deprecated,
             )
         yield from map(_image_document, self.images)
-        for layer in LAYERS:
+        for layer in self.layers:
             yield LayerDocument(
-                diff_id=layer.diff_id, digests=[layer.digest], size=layer.size, entries=len(layer.entries())
+                diff_id=layer.diff_id, blobs=layer.blobs, raw_size=layer.raw_size, entries=len(layer.entries())
             )
         versions: dict[str, set[str]] = {}
         for image in self.images:
@@ -262,7 +287,7 @@ class World:
 
     def _field(self, node: Field, of: Image | Repository, deleted: str) -> bool:
         if node.name in ("size", "layers", "pushed", "created", "pulled"):
-            return _in_spans(node, _number(node.name, of), self.now)
+            return in_spans(node, _number(node.name, of), self.now)
         if node.name == "package":
             return self._package(node, of, deleted)
         return any(self._value(node, value, of, deleted) for value in node.values)
@@ -296,12 +321,11 @@ class World:
             case "digest":
                 return content.digest.removeprefix("sha256:").startswith(value.text.removeprefix("sha256:"))
             case "layer":
-                return any(_is_layer(value, layer) for layer in content.layers)
+                return any(is_digest(value, each) for each in content.named)
             case "path" | "file" | "sha256":
                 if node.name == "sha256" and not deleted:
                     wanted = f"sha256:{value.text}"
-                    layers = {digest for layer in content.layers for digest in (layer.digest, layer.diff_id)}
-                    if wanted == content.digest or wanted in layers:
+                    if wanted == content.digest or wanted in content.named:
                         return True
                 return any(is_file(node.name, value, *file) for file in content.files(deleted))
             case "label":
@@ -369,7 +393,7 @@ def _image_document(image: Image) -> ImageDocument:
         size=content.size,
         pushed=image.pushed,
         created=content.created,
-        layers=[layer.digest for layer in content.layers],
+        layers=content.blobs,
         diff_ids=[layer.diff_id for layer in content.layers],
         chains=content.chains,
         packages=list(content.packages),
@@ -442,9 +466,9 @@ def _is(value: Value, text: str) -> bool:
     return text.startswith(value.text) if value.form is Form.BEGINNING else text == value.text
 
 
-def _is_layer(value: Value, layer: Layer) -> bool:
-    wanted = value.text.removeprefix("sha256:")
-    return any(digest.removeprefix("sha256:").startswith(wanted) for digest in (layer.digest, layer.diff_id))
+def is_digest(value: Value, digest: str) -> bool:
+    """Tell whether a value is a digest, or the beginning of it."""
+    return digest.removeprefix("sha256:").startswith(value.text.removeprefix("sha256:"))
 
 
 def _states(of: Image | Repository) -> set[str]:
@@ -463,7 +487,7 @@ def _number(name: str, of: Image | Repository) -> int:
     return numbers[name]
 
 
-def _in_spans(node: Field, number: int, now: int) -> bool:
+def in_spans(node: Field, number: int, now: int) -> bool:
     """Comparisons hold together; one of all others has to."""
     if not number:
         return False

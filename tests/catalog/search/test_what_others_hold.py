@@ -1,0 +1,91 @@
+"""What others hold in private changes no answer: no hit and no count, nor whether there is more or too much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from catalog.browse.answers import SearchAnswer, Suggestion
+from catalog.search.candidates import MOST_CANDIDATES
+from tests.catalog.search.searched import ENGINES, Searched, caller, opened
+from tests.catalog.search.world import LAYERS, Content, Image, Layer, Person, Repository, World
+
+OPEN = Repository("library/open", True, True)
+CLOSED = Repository("library/closed", False, False)
+NOBODY = Person("nobody")
+
+OWN = Content(0, LAYERS[:2], packages=(("deb/zlib1g", "1.0-1"), ("deb/zlib-dev", "1.0-1")))
+
+
+async def answers(searched: Searched, *texts: str) -> list[SearchAnswer]:
+    return [await searched.service.search(caller(NOBODY), text) for text in texts]
+
+
+async def suggested(searched: Searched) -> list[Suggestion]:
+    return [each for text in ("zlib", "package:zl") for each in await searched.service.suggest(caller(NOBODY), text)]
+
+
+@pytest.mark.parametrize("more", [60, 250, 2 * MOST_CANDIDATES + 300])
+async def test_packages(searched: Searched, more: int) -> None:
+    """Sixty fill the suggestions, 250 what is counted elsewhere, and so on."""
+    texts = (
+        "type:package zlib",
+        "type:package zlib*",
+        "type:package package:zlib* sort:name",
+        "zlib",
+        "zlib type:image",
+    )
+    mine = [Image(OPEN, OWN, ("latest",))]
+    await searched.show(World([OPEN, CLOSED], mine))
+    before = await answers(searched, *texts), await suggested(searched)
+
+    theirs = Content(1, LAYERS[:1], packages=tuple((f"deb/zlib-{number}", "1.0-1") for number in range(more)))
+    await searched.show(World([OPEN, CLOSED], [*mine, Image(CLOSED, theirs)]))
+
+    assert (await answers(searched, *texts), await suggested(searched)) == before
+    assert [hit.type for hit in before[0][0].hits] == ["package", "package"]
+    assert [each.kind for each in before[1]].count("package") >= 2
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_layers(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    own = LAYERS[0]
+    others = [Layer(str(number), {f"etc/{number}": ""}, size=own.size) for number in range(MOST_CANDIDATES * 2 + 10)]
+    texts = (
+        f"type:layer size:{own.raw_size} repo:open",
+        f"type:layer size:>={own.raw_size}",
+        "type:layer sort:size-asc size:>0",
+    )
+    mine = [Image(OPEN, OWN, ("latest",))]
+    async with opened(kind, request, tmp_path) as searched:
+        await searched.show(World([OPEN, CLOSED], mine))
+        before = await answers(searched, *texts)
+
+        world = World(
+            [OPEN, CLOSED],
+            [*mine, *(Image(CLOSED, Content(1, (layer,))) for layer in others)],
+            NOBODY,
+            layers=[*LAYERS, *others],
+        )
+        await searched.show(world)
+
+        assert await answers(searched, *texts) == before
+        assert all(answer.hits and not answer.more for answer in before)
+
+
+async def test_a_layer_is_as_large_as_the_blob_that_one_may_see(searched: Searched) -> None:
+    """The other compression, which is smaller, stands in a private image."""
+    mine = [Image(OPEN, OWN, ("latest",))]
+    world = World([OPEN, CLOSED], [*mine, Image(CLOSED, Content(1, LAYERS[:1], smaller=True))])
+    await searched.show(world)
+    base = LAYERS[0]
+
+    (hit,) = (await answers(searched, f"type:layer layer:{base.digest}"))[0].hits
+
+    assert hit.type == "layer"
+    assert (hit.digest, hit.size, hit.raw_size) == (base.digest, base.size, base.raw_size)
+    for text in (f"layer:{base.smaller}", f"layer:{base.smaller[:15]}", f"sha256:{base.smaller[7:]}"):
+        assert [answer.total for answer in await answers(searched, f"type:layer {text}")] == [0]
+        everyone = await searched.service.search(caller(Person("root", administrator=True)), f"type:layer {text}")
+        assert everyone.total == 1
