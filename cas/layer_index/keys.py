@@ -13,8 +13,8 @@ r"""The keys of the layer index: one RocksDB, one column family, so that one bat
     o                              the next number
     e  L  T directory  T name  S   what a layer says of a path; S: 0 a whiteout, 1 an opaque mark, 2 an entry
     f  L  T kind                   facts of one kind
-    p  T path  L                   a file by its path
-    n  T name  T directory  L      a file by its name
+    p  T path  L                   a file, or a symbolic link, by its path
+    n  T name  T directory  L      the same by its name
     s  hash  T path  L             a file by the 32 bytes of its content's SHA-256
 
 The entries of a directory are neighbours, in the order of their names, and so are the layers that hold the same file:
@@ -28,11 +28,11 @@ import hashlib
 import msgspec
 
 from cas.digest import Digest
-from cas.entries import FILE, OPAQUE, WHITEOUT, Entry
+from cas.entries import FILE, OPAQUE, SYMLINK, WHITEOUT, Entry
 from cas.layer_index.protocol import BlobRecord, ChainRecord
 
 #: The number of this layout: a generation of another one is as good as none.
-FORM = 1
+FORM = 2
 
 BLOB, COMPRESSION, CHAIN, LAYER, NUMBERED, UNSEEN = b"b", b"d", b"c", b"l", b"i", b"u"
 NEXT_NUMBER = b"o"
@@ -115,16 +115,16 @@ def at_path(number: bytes, path: str) -> bytes:
 
 
 def keys_of(number: bytes, entry: Entry) -> list[bytes]:
-    """Return the keys of an entry: its own, and those that it is found by, if it is a file."""
+    """Return the keys of an entry: its own, and those that it is found by, if it is a file or a symbolic link."""
     written = beginning(entry.path)
     directory, _, name = written.rpartition(b"/")
     at = b"%b\x00%b\x00" % (directory, name)
-    if entry.kind != FILE:
+    if entry.kind not in (FILE, SYMLINK):
         return [ENTRY + number + at + _SAID.get(entry.kind, b"\x02")]
     path = written + b"\x00" + number
     found = [ENTRY + number + at + b"\x02", PATH + path, b"%b%b\x00%b\x00%b" % (NAME, name, directory, number)]
     digest = entry.digest if entry.size else _OF_NOTHING
-    if len(digest) == 32:
+    if entry.kind == FILE and len(digest) == 32:
         found.append(SHA256 + digest + path)
     return found
 

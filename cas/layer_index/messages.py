@@ -69,6 +69,7 @@ class FindFiles(Question, tag="find_files", frozen=True):
     prefix: bool
     pattern: bytes | None
     most: int
+    after: bytes
 
 
 class Chains(Question, tag="chains", frozen=True):

@@ -50,7 +50,7 @@ class FileQuery(NamedTuple):
 
 
 class FoundFile(NamedTuple):
-    """A file and the layer that holds it."""
+    """A file, or a symbolic link, and the layer that holds it."""
 
     diff_id: Digest
     entry: Entry
@@ -59,12 +59,13 @@ class FoundFile(NamedTuple):
 class FoundFiles(NamedTuple):
     """Files by what was looked for, then by path, then in the order in which their layers were added.
 
-    *more* where there are more than were asked for, which are not among them; or where there may be: a search that
-    looks at too much is given up.
+    *more* where there are more than were asked for, which are not among them: *next* is where they begin. Or where
+    there may be: a search that looks at too much is given up, and *next* is empty.
     """
 
     files: list[FoundFile]
     more: bool
+    next: bytes = b""
 
 
 class LayerIndex(Protocol):
@@ -94,11 +95,12 @@ class LayerIndex(Protocol):
         """Return what each layer says of each path: a whiteout, an opaque mark, an entry, in this order and each where
         there is one."""
 
-    async def find_files(self, query: FileQuery, most: int) -> FoundFiles:
-        """Find files (not directories, whiteouts or links) in all layers.
+    async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
+        """Find files and symbolic links (which have no digest) in all layers; or those of them that come *after* what
+        was found before, which is its `FoundFiles.next`. What is added meanwhile may be found, or not.
 
         Raises:
-            ValueError: the query's pattern is none, or is too large.
+            ValueError: the query's pattern is none, or is too large; *after* is of another query.
         """
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:

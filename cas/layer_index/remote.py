@@ -82,12 +82,12 @@ class RemoteLayerIndex:
             found += await self._ask(messages.Entries(some), list[list[Entry]])
         return found
 
-    async def find_files(self, query: FileQuery, most: int) -> FoundFiles:
+    async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
         pattern = None if query.pattern is None else text_sent(query.pattern)
-        question = messages.FindFiles(query.by.value, text_sent(query.text), query.prefix, pattern, most)
-        files, more = await self._ask(question, tuple[list[tuple[str, Entry]], bool])
+        question = messages.FindFiles(query.by.value, text_sent(query.text), query.prefix, pattern, most, after)
+        files, more, next = await self._ask(question, tuple[list[tuple[str, Entry]], bool, bytes])
         digests = {diff_id: Digest.parse(diff_id) for diff_id in {diff_id for diff_id, _ in files}}
-        return FoundFiles([FoundFile(digests[diff_id], entry) for diff_id, entry in files], more)
+        return FoundFiles([FoundFile(digests[diff_id], entry) for diff_id, entry in files], more, next)
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
         found: list[ChainRecord | None] = []

@@ -198,8 +198,8 @@ class RocksLayerIndex:
     async def entries(self, wanted: Sequence[tuple[Digest, str]]) -> list[list[Entry]]:
         return await self._read(Tables.entries, wanted)
 
-    async def find_files(self, query: FileQuery, most: int) -> FoundFiles:
-        return await self._read(Tables.find_files, query, most)
+    async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
+        return await self._read(Tables.find_files, query, most, after)
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
         return await self._read(Tables.chains, chain_ids)

@@ -244,11 +244,11 @@ class _Answering:
                 return await index.entries(
                     [(Digest.parse(diff_id), messages.text_received(path)) for diff_id, path in wanted]
                 )
-            case messages.FindFiles(by, text, prefix, pattern, most):
+            case messages.FindFiles(by, text, prefix, pattern, most, after):
                 asked = None if pattern is None else messages.text_received(pattern)
                 query = FileQuery(By(by), messages.text_received(text), prefix, asked)
-                found = await index.find_files(query, most)
-                return [[(file.diff_id.text, file.entry) for file in found.files], found.more]
+                found = await index.find_files(query, most, after)
+                return [[(file.diff_id.text, file.entry) for file in found.files], found.more, found.next]
             case messages.Chains(chain_ids):
                 return [
                     None

@@ -176,19 +176,23 @@ class Tables:
             number = _number(snapshot, diff_id)
             return None if number is None else _get(snapshot, keys.FACTS + number + keys.text_bytes(kind))
 
-    def find_files(self, query: FileQuery, most: int) -> FoundFiles:
+    def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
         """See `LayerIndex.find_files`.
 
         Raises:
-            ValueError: the query's pattern is none, or is too large.
+            ValueError: the query's pattern is none, or is too large; *after* is of another query.
         """
         pattern = None if query.pattern is None else Pattern(query.pattern)
         bounds = _bounds(query)
         if bounds is None:
             return FoundFiles([], False)
+        if after:
+            if not bounds[0] <= after < bounds[1]:
+                raise ValueError("it is another query that goes on there")
+            bounds = after, bounds[1]
         with self._understood():
             snapshot = self._db.snapshot()
-            found, more = _find(snapshot, query.by, bounds, pattern, most)
+            found, more, next = _find(snapshot, query.by, bounds, pattern, most)
             layers: dict[bytes, Digest] = {}
             files: list[FoundFile] = []
             for number, path in found:
@@ -196,7 +200,7 @@ class Tables:
                     layers[number] = keys.read_digest(snapshot[keys.NUMBERED + number])
                 kept: bytes = snapshot[keys.at_path(number, path) + b"\x02"]
                 files.append(FoundFile(layers[number], keys.unpack_entry(path, kept)))
-            return FoundFiles(files, more)
+            return FoundFiles(files, more, next)
 
     # Writing. What was added durably is there after a power cut; what was not, after `flush`.
 
@@ -385,8 +389,8 @@ def _hash_bounds(text: str, whole: bool) -> tuple[bytes, bytes] | None:
 
 def _find(
     snapshot: Snapshot, by: By, bounds: tuple[bytes, bytes], pattern: Pattern | None, most: int
-) -> tuple[list[tuple[bytes, str]], bool]:
-    """Return the layers' numbers and paths of at most *most* files, and whether there are more."""
+) -> tuple[list[tuple[bytes, str]], bool, bytes]:
+    """Return the layers' numbers and paths of at most *most* files, whether there are more, and the key of the next."""
     unseen = {key[1:] for key, _ in _scan(snapshot, keys.UNSEEN, keys.after(keys.UNSEEN))}
     limits = ReadOptions()
     limits.set_iterate_upper_bound(bounds[1])
@@ -397,7 +401,7 @@ def _find(
     for _ in range(MOST_KEYS):
         if not place.valid():
             place.status()
-            return found, False
+            return found, False, b""
         key: bytes = place.key()
         number = key[-4:]
         if pattern is not None:
@@ -408,17 +412,17 @@ def _find(
                 try:
                     matches = pattern.matches(text)
                 except TooMuchWork:
-                    return found, True
+                    return found, True, b""
                 if not matches:
                     place.seek(keys.after(key[:end] if by is By.SHA256 else key[: end + 1]))
                     continue
                 matched = key[:end]
         if number not in unseen:
             if len(found) == most:
-                return found, True
+                return found, True, key
             found.append((number, _path(by, key)))
         place.next()
-    return found, True
+    return found, True, b""
 
 
 def _path(by: By, key: bytes) -> str:

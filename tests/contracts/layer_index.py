@@ -84,7 +84,7 @@ class Model:
         found = []
         for place, (diff_id, entries) in enumerate(self.layers.items()):
             for entry in entries:
-                if entry.kind != FILE:
+                if entry.kind != FILE and (entry.kind != SYMLINK or query.by is By.SHA256):
                     continue
                 match query.by:
                     case By.PATH:
@@ -319,9 +319,14 @@ class LayerIndexContract:
             (FileQuery(By.NAME, "passwd"), ["etc/passwd"]),
             (FileQuery(By.NAME, "etc/passwd"), []),
             (FileQuery(By.NAME, "hidden"), []),
-            (FileQuery(By.NAME, "bin"), []),
+            (FileQuery(By.NAME, "bin"), ["bin"]),
+            (FileQuery(By.PATH, "b", prefix=True), ["bin"]),
+            (FileQuery(By.NAME, "bi", pattern="bi[a-z]"), ["bin"]),
             (FileQuery(By.NAME, "etc-link"), []),
-            (FileQuery(By.NAME, "", prefix=True), ["etc/ssl/cert.pem", "etc.d", "etc/motd", "etc/passwd", "top"]),
+            (
+                FileQuery(By.NAME, "", prefix=True),
+                ["bin", "etc/ssl/cert.pem", "etc.d", "etc/motd", "etc/passwd", "top"],
+            ),
             (FileQuery(By.NAME, "m", pattern="mot?d"), ["etc/motd"]),
             (FileQuery(By.SHA256, sha256(b"content").hex()), ["etc/ssl/cert.pem", "top"]),
             (FileQuery(By.SHA256, sha256(b"content").hex().upper()), ["etc/ssl/cert.pem", "top"]),
@@ -346,13 +351,45 @@ class LayerIndexContract:
     async def test_no_more_than_were_asked_for_are_told_and_that_there_are_more(self, opened: Opened) -> None:
         await opened.owned.add_layer(ONE, 1, LAYER, {})
         await opened.owned.add_layer(TWO, 1, LAYER, {})
-        everything = await opened.index.find_files(FileQuery(By.PATH, "", prefix=True), 10)
-        assert (len(everything.files), everything.more) == (10, False)
+        everything = await opened.index.find_files(FileQuery(By.PATH, "", prefix=True), 12)
+        assert (len(everything.files), everything.more, everything.next) == (12, False, b"")
 
-        for most in range(10):
+        for most in range(12):
             found = await opened.index.find_files(FileQuery(By.PATH, "", prefix=True), most)
-            assert found == FoundFiles(everything.files[:most], True)
+            assert (found.files, found.more) == (everything.files[:most], True)
         assert await opened.index.find_files(FileQuery(By.NAME, "nothing"), 0) == FoundFiles([], False)
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            FileQuery(By.PATH, "etc/", prefix=True),
+            FileQuery(By.PATH, "etc/passwd"),
+            FileQuery(By.NAME, "", pattern="[a-m].*"),
+            FileQuery(By.SHA256, sha256(b"content").hex()),
+        ],
+    )
+    async def test_further_files_are_found_after_those_before(self, opened: Opened, query: FileQuery) -> None:
+        for diff_id in (ONE, TWO, THREE):
+            await opened.owned.add_layer(diff_id, 1, LAYER, {})
+        everything = await opened.index.find_files(query, 100)
+        assert len(everything.files) >= 3
+
+        for most in (1, 2, 3):
+            found: list[FoundFile] = []
+            page = FoundFiles([], True)
+            while page.more:
+                page = await opened.index.find_files(query, most, page.next)
+                assert len(page.files) == most or not page.more
+                found += page.files
+            assert found == everything.files
+
+    async def test_what_comes_after_another_query_is_refused(self, opened: Opened) -> None:
+        for diff_id in (ONE, TWO):
+            await opened.owned.add_layer(diff_id, 1, LAYER, {})
+        page = await opened.index.find_files(FileQuery(By.NAME, "passwd"), 1)
+
+        with pytest.raises(ValueError, match="another query"):
+            await opened.index.find_files(FileQuery(By.NAME, "motd"), 1, page.next)
 
     @pytest.mark.parametrize("pattern", ["(", "a**", r"(?=a)", "(a{1,100}){1,100}", "\ud800("])
     async def test_what_is_no_pattern_is_refused(self, opened: Opened, pattern: str) -> None:
@@ -420,7 +457,10 @@ class LayerIndexContract:
                         everything = model.find_files(query)
                         assert await index.find_files(query, 1_000) == FoundFiles(everything, False)
                         most = len(everything) // 2
-                        assert await index.find_files(query, most) == (everything[:most], len(everything) > most)
+                        page = await index.find_files(query, most)
+                        assert page[:2] == (everything[:most], len(everything) > most)
+                        rest = await index.find_files(query, 1_000, page.next) if page.more else FoundFiles([], False)
+                        assert rest == (everything[most:], False, b"")
                     for directory_, after, most in pages:
                         for digest in digests:
                             expected = model.children(digest, directory_, after, most)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from cas import Digest
-from cas.entries import FILE, Entry
+from cas.entries import FILE, SYMLINK, Entry
 from cas.layer_index.protocol import BlobRecord, By, ChainRecord, FileQuery, FoundFile, FoundFiles
 
 
@@ -16,15 +16,17 @@ class MemoryLayers:
     def __init__(self, layers: Mapping[Digest, Sequence[Entry]]) -> None:
         self._layers = layers
 
-    async def find_files(self, query: FileQuery, most: int) -> FoundFiles:
+    async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
         found = [
             FoundFile(diff_id, entry)
             for diff_id, entries in self._layers.items()
             for entry in entries
-            if entry.kind == FILE and _matches(query, entry)
+            if (entry.kind == FILE or (entry.kind == SYMLINK and query.by is not By.SHA256)) and _matches(query, entry)
         ]
         found.sort(key=lambda file: (file.entry.path, file.diff_id.text))
-        return FoundFiles(found[:most], len(found) > most)
+        start = int(after or b"0")
+        more = len(found) > start + most
+        return FoundFiles(found[start : start + most], more, b"%d" % (start + most) if more else b"")
 
     async def blobs(self, digests: Sequence[Digest]) -> list[BlobRecord | None]:
         return [None for _ in digests]
@@ -39,7 +41,7 @@ class MemoryLayers:
         raise NotImplementedError
 
     async def entries(self, wanted: Sequence[tuple[Digest, str]]) -> list[list[Entry]]:
-        raise NotImplementedError
+        return [[entry for entry in self._layers.get(diff_id, ()) if entry.path == path] for diff_id, path in wanted]
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
         return [None for _ in chain_ids]
