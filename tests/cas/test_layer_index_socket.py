@@ -294,8 +294,8 @@ async def test_nonsense_ends_its_connection_and_no_other(
         messages.Blobs(["sha256:../../etc/passwd"]),
         messages.Facts("md5:00", "apk"),
         messages.Children(ONE.text, b"\xff\xfe", b"", 10),
-        messages.FindFiles("anything", b"x", False, None, 10),
-        messages.FindFiles("path", b"x", False, b"(", 10),
+        messages.FindFiles("anything", b"x", False, None, 10, b""),
+        messages.FindFiles("path", b"x", False, b"(", 10, b""),
         messages.Perform("drop everything", {}),
     ],
 )
