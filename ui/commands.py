@@ -31,6 +31,18 @@ def pull(address: str, reference: str) -> list[Command]:
     ]
 
 
+def pull_artifact(address: str, reference: str) -> list[Command]:
+    """List commands that fetch what is no image, which those that run images refuse."""
+    plain = address.startswith("http://")
+    artifact = f"{urlsplit(address).netloc}/{reference}"
+    folder = reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return [
+        Command("oras", f"oras pull{' --plain-http' if plain else ''} {artifact}"),
+        Command("regctl", f"regctl artifact get {artifact}"),
+        Command("skopeo", f"skopeo copy{' --src-tls-verify=false' if plain else ''} docker://{artifact} oci:{folder}"),
+    ]
+
+
 def push(address: str, name: str) -> list[Command]:
     """List commands that push an image that is there already, under the tag TAG, into the repository *name*."""
     plain = address.startswith("http://")

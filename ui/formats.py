@@ -21,6 +21,25 @@ _NOP = re.compile(r"^/bin/sh -c #\(nop\)\s*")
 _SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ (?:\S+=(?:\"[^\"]*\"|\S*) )*)?/bin/(?:ba|da|)sh -c\s+")
 _BUILDKIT = re.compile(r"\s*# buildkit$")
 
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
 
 def size(count: int | None) -> str:
     """``1.4 GiB``; bytes below 1 KiB as they are."""
@@ -124,6 +143,18 @@ def mode(bits: int, kind: str) -> str:
 def command_line(words: list[str]) -> str:
     """The words of an entrypoint or a command, as JSON: what is one word stays one."""
     return json.dumps(words, ensure_ascii=False)
+
+
+def browser(agent: str) -> str:
+    """``Firefox on Linux``: what a ``User-Agent`` says of a browser and its system, as far as people know these names.
+
+    Browsers claim to be each other: of the names that are found, the first one of the list is the one that is meant.
+    """
+    name = next((name for sign, name in _BROWSERS if sign in agent), "")
+    system = next((name for sign, name in _SYSTEMS if sign in agent), "")
+    if not name:
+        return agent or "A browser that does not say its name"
+    return f"{name} on {system}" if system else name
 
 
 def path_of(text: str) -> str:

@@ -185,13 +185,14 @@ class ImagePages:
         image = replace(image, base=layers.bases(image.base))
         named = self._named(visit, digest, image, asked)
         wanted = reference(named.repository, named.tag or named.digest) if named.repository else ""
+        pull = commands.pull_artifact if image.artifact_type else commands.pull
         return self._rendering.page(
             visit,
             template,
             image=image,
             named=named,
             deprecated=any(place.deprecated for place in image.places if place.repository == named.repository),
-            pulls=commands.pull(visit.address, wanted) if wanted else [],
+            pulls=pull(visit.address, wanted) if wanted else [],
             box="",
             **values,
         )

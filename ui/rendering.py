@@ -27,6 +27,7 @@ _FILTERS = (
     formats.instruction,
     formats.mode,
     formats.command_line,
+    formats.browser,
     formats.path_of,
     formats.counted,
     formats.sentence,
