@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.services.portolan import Person
 from tests.services.programs import require
@@ -66,11 +66,19 @@ def sign_in(page: Page, url: str, person: Person) -> None:
 
 
 def fits(page: Page) -> bool:
-    """Tell whether nothing stands out beyond the width of the window."""
+    """Tell whether the page can be read without moving it sideways.
+
+    The boxes of ``html`` and ``body`` do not tell: what stands out beyond them leaves them as they are.
+    """
     size = page.viewport_size
-    box = page.locator("html").bounding_box()
     assert size is not None
-    assert box is not None
-    body = page.locator("body").bounding_box()
-    assert body is not None
-    return max(box["width"], body["width"]) <= size["width"]
+    return int(page.evaluate("document.documentElement.scrollWidth")) <= size["width"]
+
+
+def tab_to(page: Page, target: Locator, most: int = 80) -> None:
+    """Go to *target* as those do who have no mouse: by the tabulator key alone."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("each => each === document.activeElement"):
+            return
+    raise AssertionError(f"{target} is not within {most} stops")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,13 +45,35 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def canned_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of pages over canned answers, served by a thread, with the people of `site`."""
-    directory = tmp_path_factory.mktemp("pages")
+    """The address of pages over canned answers, with `ada`, who administers."""
+    with _served(tmp_path_factory.mktemp("pages"), _add_ada) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def fresh_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address of pages in which there is nobody and nothing yet, and the secret that makes somebody."""
+    links: list[str] = []
+
+    async def issue(opened: Site) -> None:
+        links.append(await opened.set_up.issue() or "")
+
+    with _served(tmp_path_factory.mktemp("fresh"), issue, empty=True) as url:
+        yield url, links[0]
+
+
+async def _add_ada(opened: Site) -> None:
+    await opened.people.add("ada", PASSWORD, administrator=True)
+
+
+@contextmanager
+def _served(directory: Path, prepare: Callable[[Site], Awaitable[None]], *, empty: bool = False) -> Iterator[str]:
+    """Serve a site by a thread; give its address."""
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        async with open_site(directory) as opened:
-            await opened.people.add("ada", PASSWORD, administrator=True)
+        async with open_site(directory, empty=empty) as opened:
+            await prepare(opened)
             server = uvicorn.Server(
                 uvicorn.Config(opened.application, host="127.0.0.1", port=0, log_level="error", ws="none")
             )

@@ -48,12 +48,80 @@ def test_no_page_keeps_anybody_out(browser: Browser, canned_url: str, size: tupl
     assert found == {}
 
 
-@pytest.mark.parametrize("size", ZOOMED, ids=["200 %", "400 %"])
-def test_nothing_is_cut_off_at(browser: Browser, canned_url: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("size", "dark"), [(DESK, False), (PHONE, True)], ids=["light on a desk", "dark on a phone"])
+def test_nor_does_what_comes_after_a_form(browser: Browser, canned_url: str, size: tuple[int, int], dark: bool) -> None:
+    """Refused forms tell why beside the field; what was made or is to go has a page of its own."""
+    told: list[str] = []
+
+    def look() -> None:
+        told.extend(f"{page.url}: {each}" for each in violations(page))
+        assert fits(page), page.url
+
+    def send(button: str, **fields: str) -> None:
+        for label, value in fields.items():
+            page.get_by_label(label.replace("_", " "), exact=True).fill(value)
+        page.get_by_role("button", name=button).click()
+        look()
+
+    with visiting(browser, size, dark=dark) as page:
+        page.goto(f"{canned_url}/sign-in")
+        send("Sign in", Name="ada", Password="not her password")
+        sign_in(page, canned_url, ADA)
+        page.goto(f"{canned_url}/account")
+        send("Change it", Password_until_now="wrong", New_password="one", **{"New password, again": "another"})
+        page.goto(f"{canned_url}/account/tokens")
+        send("Make the token", Name="a machine", Scopes="no::scope")
+        send("Make the token", Scopes="ada/*:pull")
+        assert page.get_by_role("heading", level=1).inner_text() == "Your new token"
+        page.get_by_role("link", name="Back to your tokens").click()
+        look()
+        page.get_by_role("link", name="Revoke a machine").first.click()
+        look()
+        send("Revoke it")
+        page.goto(f"{canned_url}/r/shop/-/tag?of=1.4.2")
+        send("Set the tag", New_tag="no tag!")
+        page.goto(f"{canned_url}/r/shop/-/delete")
+        send("Delete it for good", Type_its_name_to_go_on="another")
+    assert told == []
+
+
+@pytest.mark.parametrize(("size", "dark"), [(DESK, False), (PHONE, True)], ids=["light on a desk", "dark on a phone"])
+def test_nor_do_the_first_pages(
+    browser: Browser, fresh_address: tuple[str, str], size: tuple[int, int], dark: bool
+) -> None:
+    url, link = fresh_address
+    with visiting(browser, size, dark=dark) as page:
+        for address in ("/", f"/set-up?link={link}", "/set-up?link=another"):
+            page.goto(url + address)
+            page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+            assert violations(page) == []
+            assert fits(page), address
+        page.goto(f"{url}/set-up?link={link}")
+        page.get_by_label("Name").fill("Not A Name")
+        page.get_by_label("Password").fill("short")
+        page.get_by_role("button", name="Make the administrator").click()
+        assert page.get_by_role("alert").is_visible()
+        assert violations(page) == []
+        assert fits(page)
+
+
+@pytest.mark.parametrize("size", (PHONE, *ZOOMED), ids=["on a phone", "200 %", "400 %"])
+def test_nothing_stands_out_to_the_side(
+    browser: Browser, canned_url: str, fresh_address: tuple[str, str], size: tuple[int, int]
+) -> None:
+    """Of the pages of somebody who is signed in, too, and with whatever is folded away shown."""
+    astray: list[str] = []
     with visiting(browser, size, scripts=False) as page:
+        for address in ("/", "/sign-in", f"/set-up?link={fresh_address[1]}"):
+            page.goto(fresh_address[0] + address)
+            assert fits(page), address
+        sign_in(page, canned_url, ADA)
         for address in ADDRESSES:
             page.goto(canned_url + address)
-            assert fits(page), address
+            page.evaluate("document.querySelectorAll('details:not(.menu)').forEach(each => each.open = true)")
+            if not fits(page):
+                astray.append(address)
+    assert astray == []
 
 
 def test_the_menu_the_suggestions_and_open_folders_keep_nobody_out_either(browser: Browser, canned_url: str) -> None:
