@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from starlette.responses import Response
 
 from catalog.browse import Browse
-from catalog.browse.answers import Facet, HitType, SearchAnswer
+from catalog.browse.answers import Facet, HitType, SearchAnswer, Suggestion
 from catalog.browse.errors import LayerIndexUnavailable, OutOfWindow, QueryError, SearchUnavailable, TooBroad
+from ui.formats import link, path_of
 from ui.headers import HEADERS
 from ui.rendering import Rendering
 from ui.visits import Visit
@@ -65,7 +68,7 @@ class Search:
             suggestions = await self._browse.suggest(visit.caller, text) if text.strip() else []
         except (QueryError, TooBroad, SearchUnavailable, LayerIndexUnavailable):
             return Response(headers=HEADERS)
-        return self._rendering.page(visit, "_suggestions.html", suggestions=suggestions)
+        return self._rendering.page(visit, "_suggestions.html", suggestions=list(map(_completion, suggestions)))
 
     def _page(
         self, visit: Visit, text: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: object
@@ -84,6 +87,26 @@ class Search:
             **values,
         }
         return self._rendering.page(visit, "search.html", status, headers, **shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A suggestion as it is shown: *text* without the field that its *kind* tells of already, and where it leads."""
+
+    kind: str
+    text: str
+    count: int
+    query: str
+    address: str
+
+
+def _completion(suggestion: Suggestion) -> Completion:
+    """Lead to the repository where it is all that is asked for; to what the whole query finds otherwise."""
+    _, _, value = suggestion.text.partition(":")
+    address = link("/search", q=suggestion.query)
+    if suggestion.kind == "repository" and suggestion.query == suggestion.text:
+        address = f"/r/{path_of(value)}"
+    return Completion(suggestion.kind, value or suggestion.text, suggestion.count, suggestion.query, address)
 
 
 def _better(error: QueryError) -> str | None:

@@ -557,10 +557,10 @@ class CannedBrowse:
 
     async def suggest(self, caller: Caller, text: str, most: int = 8) -> list[Suggestion]:
         return [
-            Suggestion("repository", "nginx", "nginx", 212),
-            Suggestion("package", "deb/nginx", "package:deb/nginx", 31),
+            Suggestion("repository", "repo:nginx", "repo:nginx", 212),
+            Suggestion("package", "package:deb/nginx", "package:deb/nginx", 31),
             Suggestion("field", "name:", "name:", 0),
-            Suggestion("label", HOSTILE, f"label:{HOSTILE}", 1),
+            Suggestion("label", f"label:{HOSTILE}", f"label:{HOSTILE}", 1),
         ]
 
     async def repository(self, caller: Caller, name: RepositoryName) -> RepositoryAnswer:

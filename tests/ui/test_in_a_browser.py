@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.conftest import StartPortolan
 from tests.services.portolan import Person, Portolan
 from tests.services.processes import wait_until
-from tests.ui.browsing import DESK, PHONE, fits, sign_in, visiting
+from tests.ui.browsing import DESK, PHONE, fits, sign_in, tab_to, visiting
 from tests.ui.harbour import HOSTILE, PASSWORD, Fleet, Harbour
 
 # Reading layers takes a moment more where everything else is tested at the same time.
@@ -154,22 +154,24 @@ def test_a_slash_focuses_the_box_and_suggestions_are_gone_through_by_keyboard(sc
     box = scripted.get_by_role("combobox", name="Search repositories")
     assert box.evaluate("each => document.activeElement === each")
     scripted.keyboard.type("ngin")
-    scripted.get_by_role("option", name=re.compile("^nginx")).first.wait_for()
+    listed = scripted.get_by_role("listbox", name="Suggestions").get_by_role("option")  # a form has options, too
+    listed.filter(has_text=re.compile("^nginx")).first.wait_for()
     assert box.get_attribute("aria-expanded") == "true"
 
     scripted.keyboard.press("ArrowDown")
     active = box.get_attribute("aria-activedescendant")
     assert scripted.locator(f"#{active}").get_attribute("aria-selected") == "true"
     scripted.keyboard.press("Escape")
-    assert scripted.get_by_role("option").count() == 0
+    assert listed.count() == 0
     assert box.get_attribute("aria-expanded") == "false"
 
     scripted.keyboard.type("x")
     scripted.keyboard.press("Backspace")
-    scripted.get_by_role("option").first.wait_for()
+    listed.first.wait_for()
     scripted.keyboard.press("ArrowDown")
     scripted.keyboard.press("Enter")
-    scripted.wait_for_url(re.compile(r"/(r/|search\?)"))
+    scripted.wait_for_url(re.compile(r"/r/nginx$"))
+    assert heading(scripted).startswith("nginx")
     scripted.keyboard.press("/")
     scripted.keyboard.type("/")  # in the box it is a character
     assert scripted.get_by_role("combobox", name="Search repositories").input_value().endswith("/")
@@ -187,6 +189,93 @@ def test_files_are_found_by_path_and_those_that_are_hidden_when_asked_for(page: 
     expect(page.get_by_role("link", name=re.compile(r"^ada/shop:1\.4")).first).to_be_visible()
     assert page.get_by_role("link", name="ada/shop:1.3.9").count() == 0
     assert fits(page)
+
+
+# By keyboard alone.
+
+
+def test_one_goes_from_a_search_to_the_layer_of_a_package_by_keyboard(scripted: Page, harbour: Harbour) -> None:
+    go(scripted, harbour, "/")
+    scripted.keyboard.press("/")
+    scripted.keyboard.type("package:openssl<3.0.15")
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.get_by_role("link", name="ada/shop:1.3.9"))
+    scripted.keyboard.press("Enter")
+    expect(scripted.get_by_role("heading", name="Layers, from the bottom")).to_be_visible()
+
+    tab_to(scripted, scripted.locator("#layer-1 summary").filter(has_text="Installed 6 packages"))
+    scripted.keyboard.press("Enter")
+    expect(scripted.locator("#layer-1").get_by_text("deb/ca-certificates@20230311")).to_be_visible()
+
+    scripted.reload()
+    tab_to(scripted, scripted.get_by_role("navigation", name="This image").get_by_role("link", name="Packages"))
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.get_by_label("Filter"))
+    scripted.keyboard.type("libssl")
+    expect(scripted.get_by_text("1 package", exact=True)).to_be_visible()
+    tab_to(scripted, scripted.locator("tbody td.number a"))
+    scripted.keyboard.press("Enter")
+    scripted.wait_for_url(re.compile("#layer-1$"))
+
+
+def test_one_opens_folders_and_compares_images_by_keyboard(scripted: Page, harbour: Harbour) -> None:
+    go(scripted, harbour, "/r/ada/shop:1.4.2")
+    tab_to(scripted, scripted.get_by_role("navigation", name="This image").get_by_role("link", name="Files"))
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.locator("summary").filter(has_text="srv/"))
+    scripted.keyboard.press("Enter")
+    shop = scripted.locator("summary").filter(has_text="shop/").first
+    expect(shop).to_be_visible()
+    tab_to(scripted, shop, most=2)
+    scripted.keyboard.press("Enter")
+    expect(scripted.get_by_role("link", name="manage.py")).to_be_visible()
+
+    tab_to(scripted, scripted.get_by_role("link", name="Compare images"))
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.get_by_label("From", exact=True))
+    scripted.keyboard.type("ada/shop:1.3.9")
+    scripted.keyboard.press("Tab")
+    scripted.keyboard.type("ada/shop:1.4.2")
+    scripted.keyboard.press("Enter")
+    expect(scripted.locator("tr.changed").filter(has_text="django").first).to_be_visible()
+
+
+def test_one_signs_in_retags_deletes_and_makes_a_token_by_keyboard(
+    scripted: Page, harbour: Harbour, fleet: Fleet
+) -> None:
+    name = f"ada/keys-{os.urandom(3).hex()}"
+    harbour.push(name, fleet.web, "1")
+    scripted.goto(f"{harbour.service.url}/r/{name}")
+    tab_to(scripted, scripted.get_by_role("main").get_by_role("link", name="sign in"))
+    scripted.keyboard.press("Enter")
+    expect(scripted.get_by_label("Name")).to_be_focused()
+    scripted.keyboard.type("ada")
+    scripted.keyboard.press("Tab")
+    scripted.keyboard.type(PASSWORD)
+    scripted.keyboard.press("Enter")
+    expect(scripted.get_by_role("heading", name=name)).to_be_visible()
+
+    tab_to(scripted, scripted.get_by_role("link", name="Retag 1", exact=True))
+    scripted.keyboard.press("Enter")
+    expect(scripted.get_by_label("New tag")).to_be_focused()
+    scripted.keyboard.type("stable")
+    scripted.keyboard.press("Enter")
+    expect(scripted.get_by_role("link", name="stable", exact=True)).to_be_visible()
+    tab_to(scripted, scripted.get_by_role("link", name="Delete 1", exact=True))
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.get_by_role("button", name="Delete the tag"))
+    scripted.keyboard.press("Space")
+    expect(scripted.get_by_role("link", name="Delete stable", exact=True)).to_be_visible()
+    assert scripted.get_by_role("link", name="Delete 1", exact=True).count() == 0
+
+    tab_to(scripted, scripted.locator("details.menu summary"))
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.get_by_role("link", name="Tokens"), most=3)
+    scripted.keyboard.press("Enter")
+    tab_to(scripted, scripted.get_by_label("Name"))
+    scripted.keyboard.type("made by keyboard")
+    scripted.keyboard.press("Enter")
+    assert heading(scripted) == "Your new token"
 
 
 # Repositories.

@@ -13,6 +13,7 @@ from tests.ui import canned
 from tests.ui.canned import ARTIFACT, EVIL, FAILED, HOSTILE, INDEX, LONG, POSTPONED, SHOP, WAITING, digest
 from tests.ui.outline import Outline, assert_well_made
 from tests.ui.site import Site
+from ui.formats import browser
 from ui.search import SORTS
 
 #: Every page that shows something: its address, and a text that is on it.
@@ -213,6 +214,19 @@ def test_every_order_that_a_page_offers_is_one_of_the_language() -> None:
         assert offered[0][0] == SORTS_OF_THE_LANGUAGE[kind][0]
 
 
+async def test_a_suggestion_leads_to_the_repository_or_to_what_the_query_finds(site: Site) -> None:
+    """The kind stands beside it: the text is the name alone."""
+    async with site.visitor() as client:
+        options = Outline((await client.get("/search/suggestions?q=ngi")).text)
+
+    assert [each["data-go"] for each in options.all("li")][:3] == [
+        "/r/nginx",
+        "/search?q=package%3Adeb%2Fnginx",
+        "/search?q=name%3A",
+    ]
+    assert options.text.split()[:2] == ["nginxrepository", "deb/nginxpackage"]
+
+
 async def test_every_query_that_a_page_suggests_can_be_read(site: Site) -> None:
     from catalog.search.language import parse
 
@@ -322,3 +336,42 @@ async def test_commands_say_what_plain_http_takes_and_leave_it_out_over_tls(site
     assert "podman pull registry.test/shop:latest" in over_tls
     assert "plain-http" not in over_tls
     assert "tls-verify" not in over_tls
+
+
+async def test_an_artifact_is_not_offered_as_an_image_to_run(site: Site) -> None:
+    """Its layers are files of some type: there is no history, no package, no root file system."""
+    async with site.visitor() as client:
+        page = (await client.get(f"/i/{ARTIFACT}")).text
+
+    text = " ".join(Outline(page).text.split())
+    assert "oras pull --plain-http registry.test:5000/shop@" in text
+    assert "docker pull" not in text
+    assert "/packages" not in page
+    assert f"/i/{ARTIFACT}/configuration" in page
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
+            " Safari/537.36 Edg/140.0.0.0",
+            "Edge on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile"
+            " Safari/537.36",
+            "Chrome on Android",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+            " Version/18.0 Mobile/15E148 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("lynx/2.9", "lynx/2.9"),
+        ("", "A browser that does not say its name"),
+    ],
+)
+def test_browsers_are_called_as_people_call_them(agent: str, told: str) -> None:
+    assert browser(agent) == told

@@ -73,6 +73,7 @@
   const place = box && document.getElementById(box.dataset.suggest);
   if (!place) return;
   let at = -1;
+  let dismissed = false; // until more is typed: an answer that comes late does not open the list again
   const options = () => [...place.querySelectorAll("[role=option]")];
   const choose = (number) => {
     const all = options();
@@ -103,7 +104,7 @@
   box.setAttribute("aria-autocomplete", "list");
   box.setAttribute("aria-expanded", "false");
   place.addEventListener("htmx:afterSwap", () => {
-    if (document.activeElement !== box) { close(); return; }
+    if (dismissed || document.activeElement !== box) { close(); return; }
     const some = options().length > 0;
     at = -1;
     box.removeAttribute("aria-activedescendant");
@@ -112,7 +113,11 @@
     else box.removeAttribute("aria-controls");
   });
   box.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && options().length) { event.preventDefault(); close(); return; }
+    if (event.key === "Escape") {
+      dismissed = true;
+      if (options().length) { event.preventDefault(); close(); }
+      return;
+    }
     if (!options().length) return;
     if (event.key === "ArrowDown") { event.preventDefault(); choose(at + 1); }
     else if (event.key === "ArrowUp") { event.preventDefault(); choose(at - 1); }
@@ -124,5 +129,6 @@
     const option = event.target.closest("[role=option]");
     if (option) take(option);
   });
+  box.addEventListener("input", () => { dismissed = false; });
   box.addEventListener("blur", close);
 })();
