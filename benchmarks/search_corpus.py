@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 
 from cas import Digest
@@ -59,6 +60,17 @@ REPLACED = ("var/lib/dpkg/status", *(f"var/lib/dpkg/info/part-{number}.list" for
 _REPLACES = 20
 
 
+@cache
+def _versions(package: str) -> list[str]:
+    """Make up the versions of a package that images have: from one to twelve, most of a single release line."""
+    dice = random.Random(package)
+    major, minor = dice.choice((1, 1, 2, 3)), dice.randint(0, 3)
+    found = [f"{major}.{minor}.{patch}-1" for patch in range(dice.randint(1, 10))]
+    if dice.randrange(2):
+        found += [f"{major + 2}.0.{patch}-1" for patch in range(2)]
+    return found
+
+
 def _digest(*parts: object) -> str:
     return "sha256:" + sha256("/".join(map(str, parts)).encode()).hexdigest()
 
@@ -104,7 +116,7 @@ class Corpus:
             "repository": repositories[7].name,
             "prefix": repositories[7].name.rpartition("/")[2][:4],
             "package": f"{ecosystem}/{name}",
-            "version": "1.2.3-1",
+            "version": _versions(f"{ecosystem}/{name}")[0],
             "diff_id": bases[3][0],
             "base": f"{repositories[3].name}:1",
             "file": "libportolan.so.3",
@@ -155,8 +167,7 @@ class Corpus:
         known = [each for each in vocabulary[: len(_KNOWN)] if dice.randrange(_LACKS)]
         chosen = known + dice.sample(vocabulary[len(_KNOWN) :], PACKAGES - len(known))
         packages = [
-            (f"{ecosystem}/{name}", f"{dice.choice((1, 1, 3))}.{dice.randint(0, 3)}.{dice.randint(0, 9)}-1")
-            for ecosystem, name in chosen
+            (f"{ecosystem}/{name}", dice.choice(_versions(f"{ecosystem}/{name}"))) for ecosystem, name in chosen
         ]
         team = _TEAMS[dice.randrange(len(_TEAMS))]
         distro = _DISTROS[base_number * len(_DISTROS) // _BASES]

@@ -60,19 +60,21 @@ async def load(data: Path, images: int) -> Loaded:
     layers: dict[str, LayerDocument] = {}
     in_images: dict[str, int] = {}
     writer = await TantivyWriter.open(data / "search")
+    rebuild = await writer.begin_rebuild()
     try:
         documents = loaded.corpus.documents()
         while batch := list(islice(documents, BATCH)):
             for document in batch:
                 _remember(document, loaded, layers, in_images)
             begun = time.perf_counter()
-            await writer.apply([Write(document, 1) for document in batch])
+            await rebuild.apply([Write(document, 1) for document in batch])
             loaded.seconds += time.perf_counter() - begun
             loaded.documents += len(batch)
         begun = time.perf_counter()
+        await rebuild.finish()
+        loaded.seconds += time.perf_counter() - begun
     finally:
         await writer.aclose()
-    loaded.seconds += time.perf_counter() - begun
     begun = time.perf_counter()
     await _load_layers(data / "index", layers, in_images, loaded)
     loaded.layer_seconds = time.perf_counter() - begun

@@ -40,6 +40,9 @@ Ts = TypeVarTuple("Ts")
 #: Bytes of documents that tantivy gathers before it writes a segment. A batch may have more.
 HEAP = 64_000_000
 
+#: Documents of a rebuild that are committed together.
+MOST_UNCOMMITTED = 100_000
+
 #: Removals that are remembered.
 MOST_TOMBSTONES = 100_000
 
@@ -91,10 +94,39 @@ class _Batch:
 class Generation:
     """A generation, as it is written. For one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
+        self._threads = threads
         self._index: tantivy.Index | None = None
         self._writer: tantivy.IndexWriter | None = None
+        #: What was written since the last commit.
+        self._uncommitted: set[str] = set()
+
+    def gather(self, changes: Sequence[Change]) -> None:
+        """Make *changes* in a generation that nobody reads yet. They are committed together with later ones: what a
+        commit costs, and the merging of many small segments, is most of what small batches cost.
+
+        Raises:
+            SearchUnavailable: the files cannot be written; all of the generation has to be written again.
+        """
+        named = {_id_of(change) for change in changes if isinstance(change, Write)}
+        if len(named) < len(changes) or named & self._uncommitted:
+            self.commit()
+            self.apply(changes)
+            return
+        index, writer = self._opened()
+        self._write(index, writer, changes)
+        self._uncommitted |= named
+        if len(self._uncommitted) >= MOST_UNCOMMITTED:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit what was gathered."""
+        if self._uncommitted:
+            index, writer = self._opened()
+            _do(writer.commit)
+            reload_index(index)
+            self._uncommitted.clear()
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make *changes*, or none of them.
@@ -128,7 +160,7 @@ class Generation:
     def _opened(self) -> tuple[tantivy.Index, tantivy.IndexWriter]:
         if self._index is None or self._writer is None:
             index = open_index(self.path)
-            self._writer = _do(index.writer, HEAP, 1)
+            self._writer = _do(index.writer, HEAP * self._threads, self._threads)
             self._index = index
         return self._index, self._writer
 
@@ -168,10 +200,11 @@ class _Present:
     def of(self, ids: Iterable[str]) -> dict[str, _Held]:
         """Return what there is of each of *ids*."""
         held: dict[str, _Held] = {}
-        names = sorted(ids)
+        names = sorted(ids) if self._searcher.num_docs else []
+        fields = ("id", GONE) if self._searcher.doc_freq(STATE, "gone") else ("id",)
         for start in range(0, len(names), MOST_TERMS):
             some = names[start : start + MOST_TERMS]
-            for field in ("id", GONE):
+            for field in fields:
                 query = Query.term_set_query(self._schema, field, some)
                 hits = self._searcher.search(query, limit=len(some), count=False, order_by_field=KEY).hits
                 versions = self._searcher.fast_field_values(VERSION, [address for _, address in hits])
@@ -244,7 +277,7 @@ class TantivyWriter:
     async def begin_rebuild(self) -> SearchRebuild:
         """See `SearchWriter.begin_rebuild`."""
         path = await self._thread.run(self._generations.create)
-        return TantivyRebuild(self, Generation(path))
+        return TantivyRebuild(self, Generation(path, threads=2))
 
     async def aclose(self) -> None:
         """See `SearchWriter.aclose`."""
@@ -297,10 +330,11 @@ class TantivyRebuild:
     async def apply(self, changes: Sequence[Change]) -> None:
         """See `SearchRebuild.apply`."""
         if changes:
-            await self._thread.run(self._generation.apply, changes)
+            await self._thread.run(self._generation.gather, changes)
 
     async def finish(self) -> None:
         """See `SearchRebuild.finish`."""
+        await self._thread.run(self._generation.commit)
         await self._writer.switch(self._generation)
 
     async def abandon(self) -> None:
