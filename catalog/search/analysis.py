@@ -375,7 +375,7 @@ def _ports(ports: Sequence[str]) -> list[str]:
 def _packages(field: str, packages: Sequence[tuple[str, str]]) -> Values:
     names = _lower([name for name, _ in packages])
     versions = [version for _, version in packages]
-    pairs = zip(names, versions, strict=True)
+    pairs: Iterable[tuple[str, str]] = zip(names, versions, strict=True)
     if "" in names or "" in versions:
         pairs = ((name, version) for name, version in pairs if name and version)
     return {field: _keywords(names), package_field(field): _keywords(map("@".join, pairs))}
