@@ -23,13 +23,12 @@ import msgspec
 from cas import BlobReader, Digest, StorageFull
 from cas.derived import Derived, DirectoryDerived
 from cas.filesystem import PosixFileSystem
-from catalog.browse.answers import PackagesAnswer
 from catalog.images.chains import chain_id
 from catalog.images.config import ImageConfig, read_config
 from catalog.images.facts import ChainFacts
 from catalog.images.manifests import UNKNOWN, ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts, decode
-from catalog.images.report import packages_answer
+from catalog.images.report import PackagesAnswer, packages_answer
 from ingest.claims import check_diff_ids, check_number, not_read
 from ingest.errors import IngestError, LayerUnread, StackUnreadable
 from ingest.facts import Facts
@@ -37,6 +36,7 @@ from ingest.limits import ReadLimits
 from ingest.pool import Pool
 from ingest.sources import FetchedManifest, Source, SourceError, SourceUnreadable
 from ingest.sources.streams import Verified
+from ingest.starting import Started
 from ingest.versions import made_by
 from ingest.works import ReadBlob
 
@@ -251,12 +251,18 @@ class Analysis:
 
 @asynccontextmanager
 async def analysing(
-    processes: int, memory: int, kept: Derived, limits: ReadLimits, on_progress: OnProgress
+    processes: int,
+    memory: int,
+    kept: Derived,
+    limits: ReadLimits,
+    on_progress: OnProgress,
+    first: Started | None = None,
 ) -> AsyncIterator[Analysis]:
-    """Analyse with *processes* of *memory* bytes each, which run as long as the context is open."""
+    """Analyse with *processes* of *memory* bytes each, which run as long as the context is open; *first* is one that
+    was started already."""
     try:
         async with asyncio.TaskGroup() as group:
-            pools = _Pools(processes, memory, group)
+            pools = _Pools(processes, memory, group, first)
             try:
                 yield Analysis(pools, kept, limits, on_progress)
             finally:
@@ -268,8 +274,9 @@ async def analysing(
 class _Pools:
     """As many processes as there is work for: to start one that nobody needs takes as long as to read a small layer."""
 
-    def __init__(self, most: int, memory: int, group: asyncio.TaskGroup) -> None:
+    def __init__(self, most: int, memory: int, group: asyncio.TaskGroup, first: Started | None) -> None:
         self.most = most
+        self._first = first
         self._memory = memory
         self._group = group
         self._pool: Pool | None = None
@@ -280,7 +287,8 @@ class _Pools:
         processes = min(works, self.most)
         if works and (self._pool is None or processes > self._pool.processes):
             self.end()
-            self._pool = Pool(processes, self._memory)
+            first, self._first = self._first, None
+            self._pool = Pool(processes, self._memory, first=first)
             self._running.append(self._group.create_task(self._pool.keep()))
 
     async def run(

@@ -22,6 +22,7 @@ from cas import BlobReader
 from ingest.errors import LayerUnreadable, NotStarted, ProgramFault
 from ingest.frames import Request
 from ingest.readers import Gone, Reader
+from ingest.starting import Started
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +46,13 @@ class _Work(NamedTuple):
 class Pool:
     """Processes that do the works of a module, one each at a time."""
 
-    def __init__(self, processes: int, memory: int, module: str = "ingest.works") -> None:
-        """Have *processes* of them, each with *memory* bytes at most, doing what `WORKS` of *module* lists."""
+    def __init__(self, processes: int, memory: int, module: str = "ingest.works", first: Started | None = None) -> None:
+        """Have *processes* of them, each with *memory* bytes at most, doing what `WORKS` of *module* lists; *first* is
+        one that was started already."""
         self.processes = processes
         self._memory = memory
         self._module = module
+        self._first = first
         self._waiting: deque[_Work] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._readers: set[Reader] = set()
@@ -94,7 +97,8 @@ class Pool:
         wait = _FIRST_WAIT
         while True:
             try:
-                reader = await Reader.start(self._memory, self._module)
+                first, self._first = self._first, None
+                reader = await Reader.start(self._memory, self._module, first)
             except NotStarted as error:
                 _log.error("no process could be started to read layers: %s", error.error)
                 self._refuse_one(error)

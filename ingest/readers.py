@@ -8,8 +8,7 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from ingest.errors import (
 )
 from ingest.frames import Answer, Request, TooLarge
 from ingest.reader_process import NO_MEMORY
+from ingest.starting import Started, start
 
 #: Seconds that a process has to say that it is ready, on a machine that is busy with others.
 _TO_START = 60.0
@@ -56,28 +56,18 @@ class Reader:
         asyncio.get_running_loop().add_reader(self._watched, self._has_ended)
 
     @classmethod
-    async def start(cls, memory: int, module: str) -> Reader:
-        """Start a process that may have *memory* bytes, and return when it is ready.
+    async def start(cls, memory: int, module: str, started: Started | None = None) -> Reader:
+        """Start a process that may have *memory* bytes, unless one was *started* already; return when it is ready.
 
         Raises:
             NotStarted: it is not.
         """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
         try:
-            with theirs:
-                process = subprocess.Popen(  # noqa: ASYNC220 - a vfork and an exec: no more than a millisecond
-                    [sys.executable, "-P", "-m", "ingest.reader_process", str(theirs.fileno()), str(memory), module],
-                    env=_environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl+C at the terminal is for the ingest process, which ends its readers
-                )
+            begun = started or start(memory, module)
         except OSError as error:
-            ours.close()
             raise NotStarted(str(error)) from error
-        reader = cls(process, ours, memory)
+        ours = begun.connection
+        reader = cls(begun.process, ours, memory)
         try:
             async with asyncio.timeout(_TO_START):
                 await frames.receive_async(ours, MOST_ANSWER)
@@ -209,10 +199,3 @@ class Reader:
         self._process.poll()
         if not self.ended.done():
             self.ended.set_result(None)
-
-
-def _environment() -> Mapping[str, str]:
-    """Return what it needs of ours: where modules are; and none of the settings, some of which are secrets."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTOLAN_")}
-    # Pieces of a layer come and go by the megabyte in two threads: two arenas keep what is freed usable for both.
-    return kept | {"PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "2"}

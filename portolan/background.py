@@ -31,12 +31,12 @@ from catalog.search.errors import SearchUnavailable, WriterBusy
 from catalog.search.tantivy_engine import TantivySearch
 from catalog.search.tantivy_writer import TantivyWriter
 from database import locks
-from ingest import Chore, run_chores
 from ingest.consumer import Consumer, ask_again
 from ingest.documents import Documents
 from ingest.facts import Facts
 from ingest.layers import Layers
 from ingest.limits import ReadLimits
+from ingest.periodic import Chore, run_chores
 from ingest.pool import Pool
 from ingest.rebuild import Rebuilding, own_layer_index
 from ingest.renewal import Renewal
@@ -44,6 +44,7 @@ from ingest.versions import made_by
 from ingest.worker import Worker
 from ingest.writing import Writing
 from portolan import app, logs
+from portolan.allocator import share_one_heap
 from portolan.metrics import Figures, Metrics
 from portolan.settings import Settings
 from portolan.tether import Tether
@@ -69,6 +70,7 @@ async def run(settings: Settings, tether: Tether | None = None) -> None:
     Raises:
         DatabaseError: the database cannot be used; or the lock was lost.
     """
+    share_one_heap()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -181,12 +183,10 @@ async def catalog(settings: Settings, foundations: app.Foundations, figures: Fig
             yield Catalog(
                 pool=pool,
                 consumer=Consumer(database),
-                worker=Worker(database, store, layers, writing, attempts=settings.ingest_attempts),
+                worker=Worker(database, layers, writing, attempts=settings.ingest_attempts),
                 writer=writer,
                 writing=writing,
-                rebuilding=Rebuilding(
-                    database, store, foundations.derived, index, layers, writing, at_once=settings.readers
-                ),
+                rebuilding=Rebuilding(database, foundations.derived, index, layers, writing, at_once=settings.readers),
                 renewal=Renewal(database, foundations.derived, facts, made_by(), at_once=settings.readers),
             )
         finally:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from starlette.responses import Response
 
 from catalog.browse import Browse
-from catalog.browse.answers import ImageAnswer, PackageRow, PackagesAnswer
+from catalog.browse.answers import (
+    ImageAnswer,
+)
 from catalog.browse.errors import ImageUnread
+from catalog.images.report import PackageRow, PackagesAnswer
 from catalog.names import Digest, RepositoryName
 from ui import commands, layers
 from ui.formats import link, path_of, reference

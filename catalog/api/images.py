@@ -12,7 +12,13 @@ from cas import Digest, RepositoryName
 from catalog.api.answering import errors, json
 from catalog.api.problems import Refused
 from catalog.api.services import ApiServices, Asking, Services
-from catalog.browse.answers import DiffAnswer, FilesAnswer, ImageAnswer, PackagesAnswer, ResolvedAnswer
+from catalog.browse.answers import (
+    DiffAnswer,
+    FilesAnswer,
+    ImageAnswer,
+    ResolvedAnswer,
+)
+from catalog.images.report import PackagesAnswer
 
 router = APIRouter(tags=["images"])
 

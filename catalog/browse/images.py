@@ -14,7 +14,6 @@ from catalog.browse.answers import (
     ImageAnswer,
     ImageHit,
     LayerRow,
-    PackagesAnswer,
     Piece,
     Place,
     PlatformRow,
@@ -27,7 +26,7 @@ from catalog.images.chains import chain_ids
 from catalog.images.config import ImageConfig
 from catalog.images.directories import list_directory
 from catalog.images.manifests import ImageManifest, IndexManifest, read_manifest, size_of
-from catalog.images.report import distro_text, packages_answer
+from catalog.images.report import PackagesAnswer, distro_text, packages_answer
 from catalog.metadata import images
 from catalog.metadata.images import MONTH
 from catalog.search.conditions import Every, Term, Terms, Without

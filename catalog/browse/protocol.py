@@ -13,13 +13,13 @@ from catalog.browse.answers import (
     ImageAnswer,
     LayerAnswer,
     PackageAnswer,
-    PackagesAnswer,
     RepositoryAnswer,
     SearchAnswer,
     Suggestion,
     TagHistoryAnswer,
     TagsAnswer,
 )
+from catalog.images.report import PackagesAnswer
 
 if TYPE_CHECKING:  # the form of answers is used where nobody signs in, and signing in is slow to import
     from auth.callers import Caller

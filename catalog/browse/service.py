@@ -17,7 +17,6 @@ from catalog.browse.answers import (
     ImageAnswer,
     LayerAnswer,
     PackageAnswer,
-    PackagesAnswer,
     RepositoryAnswer,
     SearchAnswer,
     Suggestion,
@@ -33,6 +32,7 @@ from catalog.browse.repositories import RepositoryAnswers
 from catalog.content import Content
 from catalog.errors import ImageUnknown
 from catalog.images.manifests import ImageManifest
+from catalog.images.report import PackagesAnswer
 from catalog.search.engine import SearchEngine
 from catalog.search.language import Term, both, write
 from catalog.search.service import SearchService

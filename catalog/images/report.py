@@ -3,18 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from cas import Digest
-from catalog.browse.answers import (
-    LayerReference,
-    PackageRow,
-    PackagesAnswer,
-    ReadLayerRow,
-    RemovedPackageRow,
-)
 from catalog.images.config import ImageConfig
 from catalog.images.facts import ChainFacts, Package
 from catalog.images.manifests import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReference:
+    """A layer of an image, by index, by digest of its blob and by diff_id."""
+
+    index: int
+    digest: str
+    diff_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRow:
+    """An installed package. *layer* brought it as it is. *owned_by* is the purl of the distribution's package that its
+    files belong to, empty where none does."""
+
+    purl: str
+    ecosystem: str
+    name: str
+    version: str
+    source: str
+    licenses: list[str]
+    layer: LayerReference
+    locations: list[str]
+    owned_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedPackageRow:
+    """A package that lower layers still hold; *layer* brought it, *removed_in* removed it."""
+
+    purl: str
+    ecosystem: str
+    name: str
+    version: str
+    layer: LayerReference
+    removed_in: LayerReference
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayerRow:
+    """A layer, as the list of packages names it; *unread* says why some of it was not read, empty where all was."""
+
+    index: int
+    digest: str
+    diff_id: str
+    size: int
+    created_by: str
+    unread: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackagesAnswer:
+    """The packages of an image: the form that ``portolan analyze --json`` prints too, member for member.
+
+    *image* is the manifest's digest, *platform* ``os/arch[/variant]``, *distro* ``ID VERSION`` or empty.
+    """
+
+    image: str
+    platform: str
+    distro: str
+    layers: list[ReadLayerRow]
+    packages: list[PackageRow]
+    limits_reached: list[str]
+    removed: list[RemovedPackageRow] = field(default_factory=list)
 
 
 def packages_answer(

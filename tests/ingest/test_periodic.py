@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ingest import Chore, periodic, run_chores
+from ingest import periodic
+from ingest.periodic import Chore, run_chores
 
 
 async def ours() -> None:

@@ -34,6 +34,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(settings: Path) -> Iterator[Run]:
     """A function that runs `portolan` with the words it is given, and returns what came of it."""
     handlers, level = logging.root.handlers[:], logging.root.level
+    ingest = logging.getLogger("ingest")
+    ingest_level = ingest.level
 
     def invoke(*words: str, input: str | None = None) -> Result:
         return CliRunner().invoke(cli, list(words), input=input, prog_name="portolan")
@@ -41,4 +43,5 @@ def run(settings: Path) -> Iterator[Run]:
     yield invoke
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+    ingest.setLevel(ingest_level)
     structlog.reset_defaults()

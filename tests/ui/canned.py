@@ -33,19 +33,14 @@ from catalog.browse.answers import (
     ImageHit,
     LayerAnswer,
     LayerHit,
-    LayerReference,
     LayerRow,
     PackageAnswer,
     PackageChange,
     PackageHit,
-    PackageRow,
-    PackagesAnswer,
     Piece,
     Place,
     PlatformRow,
-    ReadLayerRow,
     Relation,
-    RemovedPackageRow,
     RepositoryAnswer,
     RepositoryHit,
     SearchAnswer,
@@ -68,6 +63,7 @@ from catalog.errors import (
     PathUnknown,
     RepositoryUnknown,
 )
+from catalog.images.report import LayerReference, PackageRow, PackagesAnswer, ReadLayerRow, RemovedPackageRow
 from catalog.search.errors import OutOfWindow, QueryError, SearchUnavailable, TooBroad
 
 HOUR, DAY = 3600, 86_400
