@@ -16,6 +16,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
+from typing import NamedTuple
 
 from cas import BlobStore, BlobUnknown, Digest, StorageFull
 from cas.errors import LayerIndexUnavailable
@@ -23,6 +24,7 @@ from cas.layer_index.protocol import LayerIndex
 from catalog.images.config import BASE_DIGEST, BASE_NAME, ImageConfig
 from catalog.images.facts import ChainFacts, Package
 from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
+from catalog.images.objects import BlobFacts
 from catalog.metadata import documented, images, jobs, repositories
 from catalog.metadata.repositories import Repository
 from catalog.search.documents import (
@@ -35,7 +37,7 @@ from catalog.search.documents import (
 )
 from catalog.search.errors import SearchUnavailable
 from database import Database, DatabaseError, DatabaseFull
-from ingest.errors import IngestError
+from ingest.errors import IngestError, StackUnreadable
 from ingest.facts import Facts
 from ingest.images import Contents, StoredManifest, config_of, find, known_contents
 
@@ -50,6 +52,15 @@ _PLATFORMS_OF = 20
 _NO_PLATFORM = "unknown/unknown"
 #: What licenses are joined by (SPDX specification, annex "SPDX license expressions").
 _OPERATORS = {"AND", "OR", "WITH"}
+
+
+class Made(NamedTuple):
+    """The document of an image, and what else is to be written of its layers: what the blob of each is, and how many
+    entries it has, by diff_id. What the layers hold is in no memory any more."""
+
+    document: ImageDocument
+    blobs: list[BlobFacts]
+    entries: dict[str, int]
 
 
 class Documents:
@@ -84,8 +95,21 @@ class Documents:
             deprecated=repository.deprecated,
         )
 
-    async def image(self, stored: StoredManifest, contents: Contents | None, problem: str = "") -> ImageDocument | None:
-        """Make the document of a manifest of which *contents* is known; None for an index, which has none."""
+    async def image(self, stored: StoredManifest, problem: str = "") -> Made | None:
+        """Make the document of a manifest whose layers were read, unless *problem* says why they could not be; None for
+        an index, which has none.
+
+        Raises:
+            StackUnreadable: what its layers hold is not known any more.
+        """
+        contents = None
+        if stored.image is not None and not problem:
+            contents = await self._known(stored)
+            if contents is None:
+                raise StackUnreadable("facts of layers were removed meanwhile")
+        return await self._made(stored, contents, problem)
+
+    async def _made(self, stored: StoredManifest, contents: Contents | None, problem: str) -> Made | None:
         if isinstance(stored.read, IndexManifest):
             return None
         config = ImageConfig()
@@ -101,7 +125,9 @@ class Documents:
         def make() -> ImageDocument:
             return self._image(stored, config, contents, problem, parents, tags[:_MOST_TAGS], pulls)
 
-        return make() if contents is None or len(contents.chain.hidden) < 1000 else await asyncio.to_thread(make)
+        few = contents is None or len(contents.chain.hidden) < 1000
+        document = make() if few else await asyncio.to_thread(make)
+        return Made(document, [], {}) if contents is None else Made(document, contents.blobs, entries_of(contents))
 
     async def layer(self, diff_id: Digest, entries: int) -> LayerDocument:
         """Make the document of a layer that has so many *entries*.
@@ -119,19 +145,16 @@ class Documents:
             entries=entries,
         )
 
-    async def known_image(self, repository: Repository, digest: str) -> tuple[ImageDocument, Contents | None] | None:
+    async def known_image(self, repository: Repository, digest: str) -> Made | None:
         """Make the document of a manifest from what is known; None where there is to be none."""
         stored = await find(self._database, repository, Digest.parse(digest))
         if stored is None:
             return None
         contents = await self._known(stored)
         problem = "" if contents is not None else await jobs.error(self._database, repository.id, digest)
-        document = await self.image(stored, contents, problem)
-        return None if document is None else (document, contents)
+        return await self._made(stored, contents, problem)
 
-    async def of_repository(
-        self, repository: Repository
-    ) -> AsyncIterator[RepositoryDocument | tuple[ImageDocument, Contents | None]]:
+    async def of_repository(self, repository: Repository) -> AsyncIterator[RepositoryDocument | Made]:
         """Make the documents of a repository and of all that it holds."""
         yield await self.repository(repository)
         last = ""
@@ -162,12 +185,10 @@ class Documents:
                     if isinstance(made, RepositoryDocument):
                         yield made
                         continue
-                    document, contents = made
-                    yield document
-                    if contents is not None:
-                        entries |= entries_of(contents)
-                        for name, version in packages_of(document):
-                            versions[name].add(version)
+                    yield made.document
+                    entries |= made.entries
+                    for name, version in packages_of(made.document):
+                        versions[name].add(version)
         for diff_id, counted in entries.items():
             yield await self.layer(Digest.parse(diff_id), counted)
         for name, found in versions.items():

@@ -6,6 +6,7 @@ What cannot be read (none there, damaged, of another form) is None: it is made a
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TypeVar
 
 import msgspec
@@ -14,7 +15,7 @@ from cas import Digest
 from cas.derived import Derived, DerivedName
 from cas.errors import DerivedUnknown
 from catalog.images.facts import ChainFacts, LayerFacts
-from catalog.images.objects import BlobFacts, blob_name, chain_name, decode, encode, facts_name
+from catalog.images.objects import BlobFacts, blob_name, chain_name, decode, decoded_size, encode, facts_name
 
 
 class _Made(msgspec.Struct):
@@ -25,8 +26,10 @@ class _Made(msgspec.Struct):
 
 T = TypeVar("T", BlobFacts, LayerFacts, ChainFacts, _Made)
 
-#: Bytes of an object above which it is read in a thread: 20 ms and more.
-_LARGE = 64 * 1024
+#: Bytes of an object, decompressed, above which it is read in a thread: a few ms and more.
+_LARGE = 256 * 1024
+#: Bytes of an object, decompressed, above which one is read at a time.
+HUGE = 4 << 20
 
 
 class Facts:
@@ -34,6 +37,7 @@ class Facts:
 
     def __init__(self, derived: Derived) -> None:
         self._derived = derived
+        self._one_by_one = asyncio.Lock()
 
     async def blob(self, digest: Digest) -> BlobFacts | None:
         """Return what was verified of a blob."""
@@ -77,9 +81,16 @@ class Facts:
         if content is None:
             return None
         try:
-            return await asyncio.to_thread(decode, content, kind) if len(content) > _LARGE else decode(content, kind)
+            return await self._decoded(content, kind)
         except ValueError:
             return None
+
+    async def _decoded(self, content: bytes, kind: type[T]) -> T:
+        size = decoded_size(content)
+        if size <= _LARGE:
+            return decode(content, kind)
+        async with self._one_by_one if size > HUGE else nullcontext():
+            return await asyncio.to_thread(decode, content, kind)
 
     async def _content(self, name: DerivedName) -> bytes | None:
         try:

@@ -6,6 +6,9 @@
 
 The facts of a blob are written last: they say that all the others are there. Nothing is ever looked up by what a config
 claims; what it claims is held against what was computed.
+
+Nothing that was found stays in memory: it is kept in the store's derived area, and whoever makes something of it reads
+it there, one image at a time.
 """
 
 from __future__ import annotations
@@ -16,21 +19,19 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import TypeVar
 
 import msgspec
 
 from cas import BlobStore, BlobUnknown, Digest
 from cas.layer_index.protocol import BlobRecord, OwnedLayerIndex
 from catalog.images.chains import chain_ids
-from catalog.images.config import ImageConfig
-from catalog.images.facts import ChainFacts, LayerFacts
+from catalog.images.facts import LayerFacts
 from catalog.images.manifests import Reference
-from catalog.images.objects import BlobFacts, decode
+from catalog.images.objects import BlobFacts, decode, decoded_size
 from ingest.claims import check_diff_ids, kept_elsewhere, not_read
 from ingest.errors import BlobMissing, IngestError, LayerUnread, LayerUnreadable, NotStarted, StackUnreadable
-from ingest.facts import Facts
-from ingest.images import EMPTY, Contents, StoredManifest
+from ingest.facts import HUGE, Facts
+from ingest.images import StoredManifest, config_of
 from ingest.indexing import by_cataloger, chain_records
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
@@ -39,12 +40,6 @@ from ingest.works import ReadBlob
 
 #: Seconds that a reader process has beyond its own limit: it tells better than we do what took so long.
 _LENIENCE = 30.0
-#: Bytes of an object above which it is read in a thread.
-_LARGE = 64 * 1024
-#: Bytes of an object above which there is one in memory at a time: decoded it is some ten times as large.
-_HUGE = 8 << 20
-
-T = TypeVar("T", LayerFacts, ChainFacts)
 
 _log = logging.getLogger(__name__)
 
@@ -78,20 +73,20 @@ class Layers:
         # takes memory here until it is in the index.
         self._room = asyncio.Semaphore(pool.processes + 1)
         self._one_by_one = asyncio.Lock()
+        self._one_config = asyncio.Lock()
 
-    async def contents(self, stored: StoredManifest, config: ImageConfig) -> Contents:
-        """Return what the layers of an image hold, and read those of them that are not known.
+    async def read(self, stored: StoredManifest) -> None:
+        """See to it that what the layers of an image hold is known: read those that are not, and squash them.
 
         Raises:
             LayerUnread: one of them could not be read. All others were.
-            DiffIdMismatch, ConfigUnreadable: the config does not fit them.
+            BlobMissing, ConfigUnreadable: the config is not there, or cannot be read.
+            DiffIdMismatch, ConfigUnreadable: it does not fit the layers.
             StackUnreadable: they could not be put together.
             NotStarted, LayerIndexUnavailable, StorageFull: it cannot be done at this moment.
         """
         assert stored.image is not None
         layers = stored.image.layers
-        if not layers and not config.diff_ids:
-            return EMPTY
         unread = _of_no_kind(stored)
         if unread is not None:
             raise unread
@@ -104,13 +99,14 @@ class Layers:
                 raise found
             blobs.append(found)
         diff_ids = [Digest.parse(blob.diff_id) for blob in blobs]
-        check_diff_ids(layers, config.diff_ids, diff_ids)
+        async with self._one_config:
+            check_diff_ids(layers, (await config_of(self._store, stored)).diff_ids, diff_ids)
+        if not layers:
+            return
         chains = chain_ids(diff_ids)
-        chain = await self._facts.chain(chains[-1])
-        if chain is None or chain.made_by != self._made_by.stack:
-            chain = await self._squash(layers, diff_ids, chains[-1])
+        if await self._facts.stack_made_by(chains[-1]) != self._made_by.stack:
+            await self._squash(layers, diff_ids, chains[-1])
         await self._add_chains(diff_ids, chains)
-        return Contents(chain, blobs)
 
     async def read_again(self, digest: Digest) -> BlobFacts:
         """Read a blob whatever is known of it, and put what is found in the place of that.
@@ -177,11 +173,11 @@ class Layers:
                 self._on_read(False, time.monotonic() - begun)
                 raise
             diff_id = Digest.parse(read.diff_id)
-            async with self._one_by_one if len(content) > _HUGE else nullcontext():
+            async with self._one_by_one if decoded_size(content) > HUGE else nullcontext():
                 facts = None if replace else await self._facts.layer(diff_id)
                 if facts is None:
                     await self._facts.put_layer(diff_id, content)
-                    facts = await _decoded(content, LayerFacts)
+                    facts = await asyncio.to_thread(decode, content, LayerFacts)
                 await self._index.add_layer(diff_id, facts.size, facts.entries, by_cataloger(facts))
                 del facts
             found = BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()), self._made_by.layer)
@@ -203,7 +199,7 @@ class Layers:
                 raise LayerUnreadable(f"{read.size} of its {blob.size} bytes were read")
             return read, content
 
-    async def _squash(self, layers: tuple[Reference, ...], diff_ids: list[Digest], chain_id: Digest) -> ChainFacts:
+    async def _squash(self, layers: tuple[Reference, ...], diff_ids: list[Digest], chain_id: Digest) -> None:
         content = await self._squashed(diff_ids)
         if content is None:  # facts of layers were removed, while those of the blobs stayed, or are there again
             for layer in layers:
@@ -211,9 +207,7 @@ class Layers:
             content = await self._squashed(diff_ids)
         if content is None:
             raise StackUnreadable("facts of layers were removed meanwhile")
-        chain = await _decoded(content, ChainFacts)
         await self._facts.put_chain(chain_id, content)
-        return chain
 
     async def _squashed(self, diff_ids: list[Digest]) -> bytes | None:
         """Squash layers by their facts; None where those of one are not there."""
@@ -252,7 +246,3 @@ def _of_no_kind(stored: StoredManifest) -> LayerUnread | None:
                 return LayerUnread(index, layer.digest, "it is kept elsewhere", final=True)
             return LayerUnread(index, layer.digest, "it is not in the repository")
     return None
-
-
-async def _decoded(content: bytes, kind: type[T]) -> T:
-    return await asyncio.to_thread(decode, content, kind) if len(content) > _LARGE else decode(content, kind)

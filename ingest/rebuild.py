@@ -12,7 +12,7 @@ In the ingest process:
     async with own_layer_index(settings.layer_index) as index:
         layers = Layers(store, facts, index, pool, limits, made_by())
         writing = Writing(database, Documents(database, store, facts, index, namespace), writer, engine)
-        rebuilding = Rebuilding(database, store, derived, index, layers, writing)
+        rebuilding = Rebuilding(database, derived, index, layers, writing)
         ...
         group.create_task(rebuilding.keep(settings.ingest_socket))     # answers, and rebuilds what was removed
 """
@@ -30,7 +30,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from cas import BlobStore, CasError, Digest, InvalidDigest
+from cas import CasError, Digest, InvalidDigest
 from cas.derived import Derived, DerivedName
 from cas.errors import DerivedUnknown, LayerIndexUnavailable
 from cas.layer_index.messages import Progress
@@ -38,7 +38,6 @@ from cas.layer_index.protocol import BlobRecord
 from cas.layer_index.rocks import Rebuild, RocksLayerIndex
 from cas.layer_index.server import served
 from catalog.images.chains import chain_ids
-from catalog.images.config import ImageConfig
 from catalog.images.facts import LayerFacts
 from catalog.images.objects import BLOBS, CHAINS, FACTS, BlobFacts, blob_name, decode, digest_of
 from catalog.metadata import documented, images
@@ -47,7 +46,7 @@ from catalog.search.errors import SearchUnavailable
 from database import Database, DatabaseError
 from ingest.consumer import ask_again
 from ingest.errors import IngestError, NotStarted
-from ingest.images import Contents, StoredManifest, config_of, every_image, every_repository
+from ingest.images import StoredManifest, every_image, every_repository
 from ingest.indexing import by_cataloger, chain_records
 
 T = TypeVar("T")
@@ -71,7 +70,7 @@ Tell = Callable[[str, int, int], None]
 class Reads(Protocol):
     """What is asked of `ingest.layers.Layers`."""
 
-    async def contents(self, stored: StoredManifest, config: ImageConfig) -> Contents: ...
+    async def read(self, stored: StoredManifest) -> None: ...
 
     async def read_again(self, digest: Digest) -> BlobFacts: ...
 
@@ -116,7 +115,6 @@ class Rebuilding:
     def __init__(
         self,
         database: Database,
-        store: BlobStore,
         derived: Derived,
         index: RocksLayerIndex,
         layers: Reads,
@@ -125,7 +123,6 @@ class Rebuilding:
     ) -> None:
         """Read *at_once* images at a time: there are so many reader processes."""
         self._database = database
-        self._store = store
         self._derived = derived
         self._index = index
         self._layers = layers
@@ -247,7 +244,7 @@ class Rebuilding:
                 if stored.digest.text in waiting or await self._is_known(rebuild, layers):
                     continue
                 try:
-                    await self._layers.contents(stored, await config_of(self._store, stored))
+                    await self._layers.read(stored)
                 except NotStarted:
                     raise
                 except IngestError as error:

@@ -4,7 +4,11 @@
                             a repository's are not        ├──► write: as many as are ready ──► finish
                             an index asks for its children┘                                └──► fail, postpone
 
-Whatever a worker dies over is claimed again by the next one, and done again: all that it had done is found there.
+Whatever a worker dies over is claimed again by the next one, and done again: all that it had done is found there. What
+kills its worker again and again is parked in the end: `catalog.metadata.jobs` tells how it is found among the others.
+
+However many jobs are in hand, and whatever was pushed, they take little memory: what was found is in the store, and is
+read again when its turn comes; manifests are in memory up to a number of bytes.
 
 A job that failed is written too: its image is found by name, tags and labels, with its problem. It is tried again after
 waits that grow, then it is parked. Where something that it needs is not there (no room, no index, no answer) that is no
@@ -22,17 +26,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from cas import BlobStore, Digest, StorageFull
+from cas import Digest, StorageFull
 from cas.errors import LayerIndexUnavailable
 from catalog.images.manifests import IndexManifest
-from catalog.metadata import jobs, repositories, tightened
+from catalog.metadata import documented, jobs, repositories, tightened
 from catalog.metadata.jobs import EVERYTHING, REPOSITORY, Job
 from catalog.search.errors import SearchUnavailable
 from database import Database, DatabaseError, Transaction
 from ingest.documents import explained
-from ingest.errors import ConfigUnreadable, DiffIdMismatch, IngestError, LayerUnread, NotStarted
-from ingest.images import Contents, StoredManifest, config_of, find
+from ingest.errors import ConfigUnreadable, DiffIdMismatch, IngestError, LayerUnread, NotStarted, WorkerDied
+from ingest.images import StoredManifest, find
 from ingest.layers import Layers
+from ingest.room import Room
 from ingest.writing import Wanted, Writing
 
 T = TypeVar("T")
@@ -43,6 +48,8 @@ _log = logging.getLogger(__name__)
 MOST_IN_HAND = 200
 #: Documents of one turn.
 _MOST_AT_ONCE = 200
+#: Bytes of the manifests of jobs in hand. A hostile one may take twenty times as many while it is read.
+_MANIFESTS = 8 << 20
 #: Seconds that a claim holds; it is kept up for as long as the worker lives.
 _CLAIM = 60.0
 #: Seconds between two looks for jobs whose time has come. Those of events are told of at once.
@@ -61,28 +68,34 @@ _UNAVAILABLE = (StorageFull, LayerIndexUnavailable, SearchUnavailable, DatabaseE
 
 
 @dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a job could not be done, and after how many seconds it is tried again; it is parked where that is None. (An
+    exception would hold on to all that was in memory when it was raised.)"""
+
+    reason: str
+    wait: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     """A job that is ready to be written: *failure* is why a manifest's layers could not be read."""
 
     job: Job
-    contents: Contents | None = None
-    failure: Exception | None = None
+    failure: _Failure | None = None
 
 
 class Worker:
     """Does jobs. One works at a time in an installation: `run` is called by whoever has the lock."""
 
-    def __init__(
-        self, database: Database, store: BlobStore, layers: Layers, writing: Writing, *, attempts: int
-    ) -> None:
+    def __init__(self, database: Database, layers: Layers, writing: Writing, *, attempts: int) -> None:
         """Park a job that failed *attempts* times."""
         self._database = database
-        self._store = store
         self._layers = layers
         self._writing = writing
         self._attempts = attempts
         self._in_hand: set[Job] = set()
         self._ready: asyncio.Queue[_Prepared] = asyncio.Queue()
+        self._manifests = Room(_MANIFESTS)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -91,7 +104,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is given back."""
-        await self._patiently(lambda: self._database.write(jobs.release_all))
+        await self._patiently(self._take_over)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._claim(group))
@@ -101,10 +114,26 @@ class Worker:
             if self._in_hand:
                 await asyncio.shield(self._give_back(list(self._in_hand)))
 
+    async def _take_over(self) -> None:
+        """End the claims of one that died, and have it counted: see `catalog.metadata.jobs`."""
+        left = await jobs.held(self._database, 2)
+        if len(left) != 1:
+            await self._database.write(jobs.suspect)
+            return
+        (job,) = left
+        failure = self._judged(job, WorkerDied())
+        await self._database.write(lambda tx: jobs.fail(tx, job, failure.reason, failure.wait, alone=True))
+        # Only now: if it is this that kills us, it is counted all the same.
+        if job.digest not in (REPOSITORY, EVERYTHING):
+            try:
+                await self._writing.write([_wanted(_Prepared(job, failure))])
+            except Exception:  # noqa: BLE001 - what is searched does not say so, then: the page of the image does
+                _log.exception("%s of %s could not be written", job.digest, job.repository_id)
+
     async def _claim(self, group: asyncio.TaskGroup) -> None:
         while True:
             self._wake.clear()
-            room = MOST_IN_HAND - len(self._in_hand)
+            room = 0 if any(job.alone for job in self._in_hand) else MOST_IN_HAND - len(self._in_hand)
             claimed = await self._patiently(partial(self._claim_some, room)) if room else []
             for job in claimed:
                 self._in_hand.add(job)
@@ -117,7 +146,8 @@ class Worker:
     async def _claim_some(self, most: int) -> Sequence[Job]:
         if not await jobs.are_waiting(self._database):  # a look costs nothing, a transaction a sync to disk
             return []
-        return await self._database.write(lambda tx: jobs.claim(tx, most, _CLAIM))
+        idle = not self._in_hand
+        return await self._database.write(lambda tx: jobs.claim(tx, most, _CLAIM, idle=idle))
 
     async def _keep_claims(self) -> None:
         while True:
@@ -137,7 +167,8 @@ class Worker:
             elif job.digest == EVERYTHING:
                 await self._do_everything(job)
             else:
-                await self._do_manifest(job, await self._find(job))
+                async with self._manifests.hold(await documented.size(self._database, job.repository_id, job.digest)):
+                    await self._do_manifest(job, await self._find(job))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
             await self._fail(job, error)
 
@@ -168,12 +199,12 @@ class Worker:
         if stored is None or stored.image is None:
             return _Prepared(job)
         try:
-            config = await config_of(self._store, stored)
-            return _Prepared(job, await self._layers.contents(stored, config))
+            await self._layers.read(stored)
         except _UNAVAILABLE:
             raise
         except Exception as error:  # noqa: BLE001 - its document says so
-            return _Prepared(job, failure=error)
+            return _Prepared(job, self._judged(job, error))
+        return _Prepared(job)
 
     async def _write(self) -> None:
         """Write what is ready. While one turn commits, others gather for the next."""
@@ -184,17 +215,8 @@ class Worker:
             await self._write_batch(batch)
 
     async def _write_batch(self, batch: Sequence[_Prepared]) -> None:
-        wanted = [
-            Wanted(
-                each.job.repository_id,
-                None if each.job.digest == REPOSITORY else Digest.parse(each.job.digest),
-                each.contents,
-                "" if each.failure is None else explained(each.failure),
-            )
-            for each in batch
-        ]
         try:
-            await self._writing.write(wanted)
+            await self._writing.write([_wanted(each) for each in batch])
         except _UNAVAILABLE as error:
             for each in batch:
                 await self._fail(each.job, error)
@@ -208,7 +230,7 @@ class Worker:
             await self._finish([each.job for each in batch if each.failure is None])
             for each in batch:
                 if each.failure is not None:
-                    await self._fail(each.job, each.failure)
+                    await self._note(each.job, each.failure)
 
     async def _finish(self, done: Sequence[Job], also: Callable[[Transaction], Awaitable[None]] | None = None) -> None:
         async def write(tx: Transaction) -> None:
@@ -223,21 +245,31 @@ class Worker:
             self.wake()
 
     async def _fail(self, job: Job, error: Exception) -> None:
+        if not isinstance(error, _UNAVAILABLE):
+            await self._note(job, self._judged(job, error))
+            return
         reason = explained(error)
-        if isinstance(error, _UNAVAILABLE):
-            seconds = _POSTPONED * random.uniform(0.5, 1.5)  # noqa: S311 - nothing hangs on its being guessed
-            _log.warning("a job waits: %s", reason)
-            await self._patiently(lambda: self._database.write(lambda tx: jobs.postpone(tx, job, reason, seconds)))
-        else:
-            wait = self._wait(job, error)
-            told = "parked" if wait is None else f"tried again in {wait:.0f} s"
-            if isinstance(error, IngestError):
-                _log.warning("%s of %s could not be read (%s): %s", job.digest, job.repository_id, told, reason)
-            else:
-                _log.error("%s of %s failed (%s)", job.digest, job.repository_id, told, exc_info=error)
-            await self._patiently(lambda: self._database.write(lambda tx: jobs.fail(tx, job, reason, wait)))
+        seconds = _POSTPONED * random.uniform(0.5, 1.5)  # noqa: S311 - nothing hangs on its being guessed
+        _log.warning("a job waits: %s", reason)
+        await self._patiently(lambda: self._database.write(lambda tx: jobs.postpone(tx, job, reason, seconds)))
         self._in_hand.discard(job)
         self.wake()
+
+    async def _note(self, job: Job, failure: _Failure) -> None:
+        reason, wait = failure.reason, failure.wait
+        await self._patiently(lambda: self._database.write(lambda tx: jobs.fail(tx, job, reason, wait)))
+        self._in_hand.discard(job)
+        self.wake()
+
+    def _judged(self, job: Job, error: Exception) -> _Failure:
+        """Tell what comes of a failure, and log it."""
+        failure = _Failure(explained(error), self._wait(job, error))
+        told = "parked" if failure.wait is None else f"tried again in {failure.wait:.0f} s"
+        if isinstance(error, IngestError):
+            _log.warning("%s of %s could not be read (%s): %s", job.digest, job.repository_id, told, failure.reason)
+        else:
+            _log.error("%s of %s failed (%s)", job.digest, job.repository_id, told, exc_info=error)
+        return failure
 
     def _wait(self, job: Job, error: Exception) -> float | None:
         """Tell after how many seconds a job that failed is tried again; None where it is parked."""
@@ -262,3 +294,9 @@ class Worker:
             except DatabaseError as error:
                 _log.warning("jobs wait for the database: %s", error)
                 await asyncio.sleep(_AFTER_FAILURE)
+
+
+def _wanted(prepared: _Prepared) -> Wanted:
+    job, failure = prepared.job, prepared.failure
+    digest = None if job.digest == REPOSITORY else Digest.parse(job.digest)
+    return Wanted(job.repository_id, digest, "" if failure is None else failure.reason)

@@ -1,6 +1,9 @@
 """Documents on their way into the search index: made and written in turns.
 
-    a turn:   rows are read ─► documents are made of them ─► they are written, in one commit
+    a turn:   rows are read ─► documents are made of them ─► they are written, in one commit, or some at a time
+
+What layers hold is in memory while the document of one image is made of it. Documents are gathered up to a number of
+bytes, of which most turns stay far below.
 
 There is one turn at a time. So what is written later was made of rows that were read later, and nothing old replaces
 anything new, whatever was going on meanwhile. A document's version is that of the newest event that had become a job
@@ -10,7 +13,7 @@ when its turn began.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -30,8 +33,8 @@ from catalog.search.engine import Change, Remove, RemoveAll, SearchEngine, Searc
 from catalog.search.errors import SearchUnavailable
 from database import Database
 from ingest.consumer import SEARCH
-from ingest.documents import Documents, entries_of, package_document, packages_of
-from ingest.images import Contents, find
+from ingest.documents import Documents, Made, package_document, packages_of
+from ingest.images import find
 
 #: Documents that many images add to.
 Shared = LayerDocument | PackageDocument
@@ -40,15 +43,16 @@ Shared = LayerDocument | PackageDocument
 _AT_ONCE = 200
 #: Documents that are written at once into a new index.
 _REBUILT_AT_ONCE = 1000
+#: Bytes of documents that are in memory at once, about: as many again may be what they are analysed into.
+_MOST_BYTES = 16 << 20
 
 
 class Wanted(NamedTuple):
-    """What is to be written: the document of a repository, or (*digest*) that of a manifest, with what was found in its
-    layers, or why nothing was. A repository that is gone takes all its documents along."""
+    """What is to be written: the document of a repository, or (*digest*) that of a manifest, whose layers were read, or
+    why they could not be. A repository that is gone takes all its documents along."""
 
     repository_id: str
     digest: Digest | None = None
-    contents: Contents | None = None
     problem: str = ""
 
 
@@ -69,32 +73,12 @@ class Writing:
         """Write documents, or remove those of what is gone: all of it in one turn.
 
         Raises:
-            SearchUnavailable: nothing can be written at this moment; nothing was.
+            SearchUnavailable: not all of it can be written at this moment.
+            StackUnreadable: what layers hold that were read is not known any more.
         """
         async with self._turn:
             version = await self._version()
-            changes: list[Change] = []
-            found: list[tuple[ImageDocument, Contents]] = []
-            for each in wanted:
-                repository = await repositories.by_id(self._database, each.repository_id)
-                if each.digest is None:
-                    changes.append(
-                        RemoveAll("repository_id", each.repository_id)
-                        if repository is None
-                        else Write(await self._documents.repository(repository), version)
-                    )
-                    continue
-                stored = None if repository is None else await find(self._database, repository, each.digest)
-                if stored is None:
-                    changes.append(Remove(image_id(each.repository_id, each.digest.text), version))
-                    continue
-                document = await self._documents.image(stored, each.contents, each.problem)
-                if document is None:
-                    continue
-                changes.append(Write(document, version))
-                if each.contents is not None:
-                    found.append((document, each.contents))
-            await self._apply(changes, found, version)
+            await self._apply(self._changes(wanted, version), version)
 
     async def write_everything(self, repository_id: str) -> None:
         """Write a repository's document and those of all that it holds, of what is known; others take their turns in
@@ -115,7 +99,7 @@ class Writing:
                 if not digests:
                     return
                 last = digests[-1]
-                await self._write_known(repository, digests, version)
+                await self._apply(self._known(repository, digests), version)
         await self.write([Wanted(repository_id)])
 
     async def rebuild(self, tell: Callable[[int, int], None] = lambda done, of: None) -> None:
@@ -158,22 +142,46 @@ class Writing:
     async def _version(self) -> int:
         return (await cursors.read(self._database, SEARCH)).version
 
-    async def _write_known(self, repository: Repository, digests: Sequence[str], version: int) -> None:
-        changes: list[Change] = []
-        found: list[tuple[ImageDocument, Contents]] = []
+    async def _changes(self, wanted: Sequence[Wanted], version: int) -> AsyncIterator[Change | Made]:
+        for each in wanted:
+            repository = await repositories.by_id(self._database, each.repository_id)
+            if each.digest is None:
+                yield (
+                    RemoveAll("repository_id", each.repository_id)
+                    if repository is None
+                    else Write(await self._documents.repository(repository), version)
+                )
+                continue
+            stored = None if repository is None else await find(self._database, repository, each.digest)
+            if stored is None:
+                yield Remove(image_id(each.repository_id, each.digest.text), version)
+            elif (made := await self._documents.image(stored, each.problem)) is not None:
+                yield made
+
+    async def _known(self, repository: Repository, digests: Sequence[str]) -> AsyncIterator[Change | Made]:
         for digest in digests:
             made = await self._documents.known_image(repository, digest)
-            if made is None:
-                continue
-            document, contents = made
-            changes.append(Write(document, version))
-            if contents is not None:
-                found.append((document, contents))
-        await self._apply(changes, found, version)
+            if made is not None:
+                yield made
 
-    async def _apply(
-        self, changes: list[Change], found: Iterable[tuple[ImageDocument, Contents]], version: int
-    ) -> None:
+    async def _apply(self, wanted: AsyncIterator[Change | Made], version: int) -> None:
+        """Write what is wanted, as much at a time as may be in memory."""
+        changes: list[Change] = []
+        found: list[Made] = []
+        size = 0
+        async for each in wanted:
+            if isinstance(each, Made):
+                found.append(each)
+                changes.append(Write(each.document, version))
+                size += _size(each.document)
+            else:
+                changes.append(each)
+            if size >= _MOST_BYTES:
+                await self._commit(changes, found, version)
+                changes, found, size = [], [], 0
+        await self._commit(changes, found, version)
+
+    async def _commit(self, changes: list[Change], found: Sequence[Made], version: int) -> None:
         shared = await self._shared(found)
         changes += [Write(document, version) for document in shared]
         if self._rebuild is not None:
@@ -181,16 +189,16 @@ class Writing:
         if changes:
             await self._writer.apply(changes)
 
-    async def _shared(self, found: Iterable[tuple[ImageDocument, Contents]]) -> list[Shared]:
+    async def _shared(self, found: Iterable[Made]) -> list[Shared]:
         """Return the documents of layers and packages that images tell something new of: what stands there already,
         and what they add."""
         layers: dict[str, Shared] = {}
         versions: dict[str, set[str]] = {}
-        for document, contents in found:
-            for layer in _layers(document, contents):
+        for made_of in found:
+            for layer in _layers(made_of):
                 before = layers.get(layer.diff_id)
                 layers[layer.diff_id] = _joined(before, layer)
-            for name, version in packages_of(document):
+            for name, version in packages_of(made_of.document):
                 versions.setdefault(name, set()).add(version)
         made: list[Shared] = [*layers.values()]
         made += [package_document(name, some) for name, some in versions.items()]
@@ -253,16 +261,29 @@ class _Rebuild:
         return [*self._removed, *(Write(document, version) for document in joined)]
 
 
-def _layers(document: ImageDocument, contents: Contents) -> list[LayerDocument]:
-    entries: Mapping[str, int] = entries_of(contents)
+def _size(document: Document) -> int:
+    """Return about how many bytes *document* takes in memory."""
+    if not isinstance(document, ImageDocument):
+        return 1_000
+    short = [document.tags, document.layers, document.diff_ids, document.chains, document.licenses]
+    short += [document.hidden]
+    pairs = (document.packages, document.removed, document.sources)
+    named = (document.labels, document.annotations)
+    texts = (document.env, document.entrypoint, document.command, document.history)
+    written = [text for listed in texts for text in listed]
+    written += [text for each in named for pair in each.items() for text in pair]
+    return 100 * sum(map(len, short)) + 200 * sum(map(len, pairs)) + sum(100 + len(text) for text in written)
+
+
+def _layers(made: Made) -> list[LayerDocument]:
     return [
         LayerDocument(
             diff_id=blob.diff_id,
             blobs={digest: blob.size},
             raw_size=blob.raw_size,
-            entries=entries[blob.diff_id],
+            entries=made.entries[blob.diff_id],
         )
-        for digest, blob in zip(document.layers, contents.blobs, strict=True)
+        for digest, blob in (zip(made.document.layers, made.blobs, strict=True) if made.blobs else ())
     ]
 
 
@@ -278,10 +299,12 @@ def _joined(one: Document | None, other: Shared) -> Shared:
 
 async def _batches(documents: AsyncIterator[Document], size: int) -> AsyncIterator[list[Document]]:
     batch: list[Document] = []
+    weight = 0
     async for document in documents:
         batch.append(document)
-        if len(batch) >= size:
+        weight += _size(document)
+        if len(batch) >= size or weight >= _MOST_BYTES:
             yield batch
-            batch = []
+            batch, weight = [], 0
     if batch:
         yield batch

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 
 #: Bytes at the top of the heap that are kept, and the size from which an allocation gets pages of its own.
 _KEPT = 32 * 1024 * 1024
@@ -24,3 +25,10 @@ def keep_pieces() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def share_one_heap() -> None:
+    """Tell glibc to have all threads share one heap. Otherwise each gets one of its own, and keeps in it what the
+    largest image took that it ever had to do with: 140 MiB in all after sixty images of 50,000 files."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

@@ -89,6 +89,16 @@ def encode(value: LayerFacts | ChainFacts | BlobFacts) -> bytes:
     return written.getvalue()
 
 
+def decoded_size(content: bytes) -> int:
+    """Tell how many bytes an object has, decompressed: four hundred times as many as it has as it is, where somebody
+    cared for that. As values they take some six times as much. What is no object has as many as it may."""
+    try:
+        size: int = zstandard.frame_content_size(content)
+    except zstandard.ZstdError:
+        return _MOST
+    return size if size >= 0 else _MOST
+
+
 def decode(content: bytes, kind: type[T]) -> T:
     """Read an object of *kind*.
 
@@ -96,7 +106,7 @@ def decode(content: bytes, kind: type[T]) -> T:
         ValueError: it is damaged, or of another form.
     """
     try:
-        if zstandard.frame_content_size(content) > _MOST:
+        if decoded_size(content) > _MOST:
             raise ValueError(f"not {kind.__name__}: too large")
         raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=_MOST)
         return msgspec.msgpack.decode(raw, type=kind)

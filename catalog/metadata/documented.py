@@ -18,6 +18,7 @@ _FIND = Query(
         _OF_REPOSITORY, manifests.c.digest == bindparam("manifest")
     )
 )
+_SIZE = Query(select(manifests.c.size).where(_OF_REPOSITORY, manifests.c.digest == bindparam("manifest")))
 _AFTER = Query(
     select(manifests.c.digest)
     .where(_OF_REPOSITORY, manifests.c.digest > bindparam("last", type_=Text))
@@ -45,6 +46,12 @@ async def find(reader: Reader, repository_id: str, digest: str) -> Kept | None:
     """Return a manifest, None where it is gone."""
     row = await reader.one(_FIND, repository=repository_id, manifest=digest)
     return None if row is None else Kept(row[0], row[1], bytes(row[2]))
+
+
+async def size(reader: Reader, repository_id: str, digest: str) -> int:
+    """Tell how many bytes a manifest has; 0 where it is gone."""
+    row = await reader.one(_SIZE, repository=repository_id, manifest=digest)
+    return 0 if row is None else int(row[0])
 
 
 async def digests_after(reader: Reader, repository_id: str, last: str, most: int) -> list[str]:

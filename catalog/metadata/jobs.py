@@ -6,13 +6,24 @@
                      └─ fail, attempts left ─┴─ fail, none left ──► parked ──(asked for, or by hand)──► waiting
 
 A claim ends by itself: what a worker died over is taken up by the next. Times are in milliseconds since 1970.
+
+What a worker died over may kill the next one too. So claims that a worker finds when it starts are those of one that
+died (`held`), and tell whose fault it was:
+
+    several     nobody knows: each is to be done *alone* from now on (`suspect`), with nothing else in hand; the others
+                wait meanwhile
+    one         that job's: it failed, which counts as an attempt, and is tried again alone, or parked
+
+A job that just was among others is done alone once, and is none the worse for it; one that kills whoever does it is
+alone in hand the next time, and is parked when its attempts are over. That a worker ends in order is nobody's fault
+(`release`), and a job that fails and leaves its worker alive need no longer be alone.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -97,34 +108,42 @@ _ASK_CHILDREN = Query(
     .on_conflict_do_update(index_elements=["repository_id", "digest"], set_=_AGAIN, where=_IS_NEWER)
 )
 _IS_WAITING = and_(jobs.c.parked == 0, jobs.c.due <= bindparam("now"), jobs.c.claimed <= bindparam("now"))
-_WAITING = Query(select(jobs.c.digest).where(_IS_WAITING).limit(1))
+#: Both values of *alone* are named, so that the index is of use up to *due*.
+_WAITING = Query(select(jobs.c.digest).where(_IS_WAITING, or_(jobs.c.alone == 0, jobs.c.alone == 1)).limit(1))
+_WAITING_ALONE = Query(select(jobs.c.digest).where(_IS_WAITING, jobs.c.alone == 1).limit(1))
 _KEY = tuple_(jobs.c.repository_id, jobs.c.digest)
 _CLAIM = Query(
     update(jobs)
     .where(
         _KEY.in_(
             select(jobs.c.repository_id, jobs.c.digest)
-            .where(_IS_WAITING)
+            .where(_IS_WAITING, jobs.c.alone == bindparam("alone", type_=Integer))
             .order_by(jobs.c.due)
             .limit(bindparam("most", type_=Integer))
             .with_for_update(skip_locked=True)
         )
     )
     .values(claimed=bindparam("until"))
-    .returning(jobs.c.repository_id, jobs.c.digest, jobs.c.version, jobs.c.attempts)
+    .returning(jobs.c.repository_id, jobs.c.digest, jobs.c.version, jobs.c.attempts, jobs.c.alone)
 )
 _THIS = (jobs.c.repository_id == bindparam("repository"), jobs.c.digest == bindparam("manifest"))
 _KEEP = Query(update(jobs).where(*_THIS, jobs.c.claimed > 0).values(claimed=bindparam("until")))
-_RELEASE_ALL = Query(update(jobs).where(jobs.c.claimed > 0).values(claimed=0))
+_HELD = Query(
+    select(jobs.c.repository_id, jobs.c.digest, jobs.c.version, jobs.c.attempts, jobs.c.alone)
+    .where(jobs.c.claimed > 0)
+    .limit(bindparam("most", type_=Integer))
+)
+_SUSPECT = Query(update(jobs).where(jobs.c.claimed > 0).values(claimed=0, alone=1))
 _RELEASE = Query(update(jobs).where(*_THIS).values(claimed=0))
 _FINISH = Query(delete(jobs).where(*_THIS, jobs.c.version == bindparam("seen")))
-_AGAIN_AT_ONCE = Query(update(jobs).where(*_THIS).values(claimed=0, attempts=0, error="", waits_for=""))
+_AGAIN_AT_ONCE = Query(update(jobs).where(*_THIS).values(claimed=0, alone=0, attempts=0, error="", waits_for=""))
 _POSTPONE = Query(update(jobs).where(*_THIS).values(claimed=0, due=bindparam("until"), waits_for=bindparam("reason")))
 _FAIL = Query(
     update(jobs)
     .where(*_THIS)
     .values(
         claimed=0,
+        alone=bindparam("alone", type_=Integer),
         attempts=jobs.c.attempts + 1,
         error=bindparam("reason"),
         waits_for="",
@@ -176,12 +195,14 @@ _MISSING = Query(
 
 
 class Job(NamedTuple):
-    """What is to be done: *digest* is a manifest's, `REPOSITORY` or `EVERYTHING`."""
+    """What is to be done: *digest* is a manifest's, `REPOSITORY` or `EVERYTHING`; *alone* where nothing else is to be
+    in hand meanwhile."""
 
     repository_id: str
     digest: str
     version: int
     attempts: int
+    alone: bool = False
 
 
 class Counts(NamedTuple):
@@ -236,11 +257,18 @@ async def are_waiting(reader: Reader) -> bool:
     return await reader.one(_WAITING, now=now()) is not None
 
 
-async def claim(tx: Transaction, most: int, seconds: float) -> list[Job]:
-    """Take jobs that are due, those that waited longest first; they are the caller's for *seconds*."""
+async def claim(tx: Transaction, most: int, seconds: float, *, idle: bool = True) -> list[Job]:
+    """Take jobs that are due, those that waited longest first; they are the caller's for *seconds*. One that is to be
+    done alone comes first, and by itself; whoever is not *idle* gets nothing while it waits."""
     moment = now()
-    rows = await tx.all(_CLAIM, now=moment, until=moment + int(seconds * 1000), most=most)
-    return [Job(*row) for row in rows]
+    until = moment + int(seconds * 1000)
+    if idle:
+        rows = await tx.all(_CLAIM, now=moment, until=until, most=1, alone=1)
+        if rows:
+            return [_job(row) for row in rows]
+    elif await tx.one(_WAITING_ALONE, now=moment) is not None:
+        return []
+    return [_job(row) for row in await tx.all(_CLAIM, now=moment, until=until, most=most, alone=0)]
 
 
 async def keep(tx: Transaction, claimed: Iterable[Job], seconds: float) -> None:
@@ -256,9 +284,14 @@ async def release(tx: Transaction, claimed: Iterable[Job]) -> None:
         await tx.run(_RELEASE, repository=job.repository_id, manifest=job.digest)
 
 
-async def release_all(tx: Transaction) -> None:
-    """End all claims: for the only one who claims, at its start. Who held them has died."""
-    await tx.run(_RELEASE_ALL)
+async def held(reader: Reader, most: int) -> list[Job]:
+    """List claims, *most* at most: for the only one who claims, at its start. Who held them has died."""
+    return [_job(row) for row in await reader.all(_HELD, most=most)]
+
+
+async def suspect(tx: Transaction) -> None:
+    """End all claims, and have each of the jobs done alone: one of them may have killed whoever held them."""
+    await tx.run(_SUSPECT)
 
 
 async def finish(tx: Transaction, job: Job) -> None:
@@ -279,9 +312,9 @@ async def postpone(tx: Transaction, job: Job, reason: str, seconds: float) -> No
     )
 
 
-async def fail(tx: Transaction, job: Job, reason: str, seconds: float | None) -> None:
-    """Note that the job failed: it is tried again after *seconds*, or parked (None). One that was asked for again
-    since it was claimed is tried at once."""
+async def fail(tx: Transaction, job: Job, reason: str, seconds: float | None, *, alone: bool = False) -> None:
+    """Note that the job failed: it is tried again after *seconds* (*alone*, where it killed its worker), or parked
+    (None). One that was asked for again since it was claimed is tried at once."""
     await tx.run(
         _FAIL,
         repository=job.repository_id,
@@ -290,6 +323,7 @@ async def fail(tx: Transaction, job: Job, reason: str, seconds: float | None) ->
         until=now() + int((seconds or 0) * 1000),
         park=int(seconds is None),
         reason=reason[:_LONGEST_ERROR],
+        alone=int(alone),
     )
 
 
@@ -332,3 +366,8 @@ async def retry(tx: Transaction, repository_id: str | None = None, digest: str |
         manifest=digest or "",
         now=now(),
     )
+
+
+def _job(row: Sequence[Any]) -> Job:
+    repository_id, digest, version, attempts, alone = row
+    return Job(repository_id, digest, version, attempts, bool(alone))

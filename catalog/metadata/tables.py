@@ -149,8 +149,8 @@ cursors = Table(
 #: (`cursors.version`); a job that it rose during stays. *due* says when it may be tried (in milliseconds), *claimed*
 #: until when somebody is at it (in milliseconds; 0: nobody). One that failed keeps its *error*; after too many
 #: *attempts* it is *parked*: it waits for somebody. *waits_for* says what was missing when it was last tried (room, an
-#: index), which is no failure. Neither column of the key refers to a row: the job that removes a document outlives what
-#: it told of.
+#: index), which is no failure. *alone*: nothing else is to be in hand while it is done (`catalog.metadata.jobs`).
+#: Neither column of the key refers to a row: the job that removes a document outlives what it told of.
 jobs = Table(
     "jobs",
     metadata,
@@ -164,7 +164,8 @@ jobs = Table(
     Column("parked", Integer, nullable=False),
     Column("error", Text, nullable=False),
     Column("waits_for", Text, nullable=False, server_default=""),
-    Index("ix_jobs_parked_due", "parked", "due"),
+    Column("alone", Integer, nullable=False, server_default="0"),
+    Index("ix_jobs_parked_alone_due", "parked", "alone", "due"),
 )
 
 #: Repositories that were made private or deleted, and whose documents may still say otherwise: they are subtracted from

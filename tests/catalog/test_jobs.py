@@ -84,8 +84,53 @@ async def test_a_claim_ends_by_itself_and_can_be_kept(database: Database) -> Non
     await database.write(lambda tx: jobs.keep(tx, [job], 0))
     assert await claim(database) == [job]
 
-    await database.write(jobs.release_all)
+    await database.write(lambda tx: jobs.release(tx, [job]))
     assert await claim(database) == [job]
+
+
+async def test_one_of_many_claims_of_a_worker_that_died_may_be_its_end_and_each_is_done_alone(
+    database: Database,
+) -> None:
+    await ask(database, "r", [ONE, TWO], 1)
+    left = await claim(database)
+    assert sorted(await jobs.held(database, 10)) == sorted(left)
+    assert len(await jobs.held(database, 1)) == 1
+
+    await database.write(jobs.suspect)
+
+    assert await jobs.held(database, 10) == []
+    await ask(database, "r", [REPOSITORY], 2)
+    assert await jobs.are_waiting(database)
+    assert await database.write(lambda tx: jobs.claim(tx, 10, 60, idle=False)) == []
+    (first,) = await claim(database)
+    assert (first.alone, first.attempts) == (True, 0)
+    await database.write(lambda tx: jobs.release(tx, [first]))
+    assert await claim(database) == [first]  # that it was given back says nothing of it
+    await database.write(lambda tx: jobs.finish(tx, first))
+    (second,) = await claim(database)
+    assert {first.digest, second.digest} == {ONE, TWO}
+    await database.write(lambda tx: jobs.fail(tx, second, "no tar", 0))
+    rest = await claim(database)
+    assert {job.digest: (job.alone, job.attempts) for job in rest} == {
+        REPOSITORY: (False, 0),
+        second.digest: (False, 1),
+    }
+
+
+async def test_a_job_that_killed_its_worker_is_tried_alone_again_and_parked_in_the_end(database: Database) -> None:
+    await ask(database, "r", [ONE], 1)
+    (job,) = await claim(database)
+    await database.write(lambda tx: jobs.fail(tx, job, "it died", 0, alone=True))
+    await ask(database, "r", [REPOSITORY], 2)
+    (again,) = await claim(database)
+    assert (again.digest, again.alone, again.attempts) == (ONE, True, 1)
+
+    await database.write(lambda tx: jobs.fail(tx, again, "it died", None, alone=True))
+
+    assert [job.digest for job in await claim(database)] == [REPOSITORY]
+    assert await database.write(lambda tx: jobs.retry(tx, "r", ONE)) == 1
+    (by_hand,) = await claim(database)
+    assert (by_hand.alone, by_hand.attempts) == (True, 0)
 
 
 async def test_a_failure_is_kept_tried_again_and_parked(database: Database) -> None:

@@ -10,9 +10,11 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +231,64 @@ def test_whatever_is_killed_everything_is_indexed_once(start_portolan: StartPort
     assert len(told) > IMAGES
     assert all(isinstance(value, list) and any(value) for value in told)
     assert not [line for line in errors(disturbed) if "tantivy" in line or "rocks" in line.lower()]
+
+
+def kill_whoever_reads(service: Portolan, digest: str) -> int:
+    """Kill the ingest process each time that it has claimed the job of *digest*, until that is parked; return how
+    often."""
+    kills, last = 0, 0
+
+    def killed_or_parked() -> bool:
+        nonlocal kills, last
+        with closing(sqlite3.connect(service.data / "portolan.db", timeout=30)) as connection:
+            row = connection.execute("SELECT claimed, parked FROM jobs WHERE digest = ?", (digest,)).fetchone()
+        claimed, parked = row or (0, 0)
+        if claimed and claimed != last and (found := pids(service, "ingest")):
+            last, kills = claimed, kills + 1
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        return bool(parked)
+
+    wait_until(killed_or_parked, 180, "the job to be parked")
+    return kills
+
+
+def test_what_kills_whoever_reads_it_is_parked_and_nothing_else_is(start_portolan: StartPortolan) -> None:
+    service = start_portolan({"PORTOLAN_INGEST_ATTEMPTS": "2", "PORTOLAN_READER_PROCESSES": "2"})
+    maker = Maker(7)
+    harmless = [maker.image([maker.layer(size=3_000_000)]) for _ in range(8)]
+    # It takes long enough to be caught at it.
+    deadly = maker.image([maker.layer({f"noise{each}": maker.random_bytes(8_000_000) for each in range(6)})])
+    with Direct(service.url, service.add_person("ada")) as direct, ThreadPoolExecutor(1) as beside:
+        killing = beside.submit(kill_whoever_reads, service, deadly.digest)
+        for number, each in enumerate([*harmless[:4], deadly, *harmless[4:]]):
+            direct.push("ada/app", each, f"v{number}")
+        kills = killing.result()
+
+    def others_are_done() -> bool:
+        counts = status(service)
+        return counts["events"] == counts["waiting"] == counts["running"] == 0
+
+    wait_until(others_are_done, 120, "everything else to be indexed")
+    assert kills >= 2
+    (failure,) = json.loads(service.run("ingest", "failures", "--json").stdout)
+    assert failure["digest"] == deadly.digest
+    assert "died" in failure["error"]
+    documents = asyncio.run(image_documents(service))
+    assert {each.digest: each.problem for each in documents} == {
+        **{each.digest: "" for each in harmless},
+        deadly.digest: failure["error"],
+    }
+
+
+async def image_documents(service: Portolan) -> list[ImageDocument]:
+    engine = TantivySearch(service.data / "search")
+    try:
+        found = await engine.search(SearchRequest(Term("kind", "image"), most=100))
+    finally:
+        await engine.aclose()
+    return [hit.document for hit in found.hits if isinstance(hit.document, ImageDocument)]
 
 
 def errors(service: Portolan) -> list[str]:

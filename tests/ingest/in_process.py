@@ -268,7 +268,7 @@ async def opened(
         layers = Layers(store, facts, index, pool, limits or ReadLimits(), made, lambda could, _: reads.append(could))
         documents = Documents(database, store, facts, index, "library")
         writing = Writing(database, documents, writer, engine)
-        worker = Worker(database, store, layers, writing, attempts=attempts)
+        worker = Worker(database, layers, writing, attempts=attempts)
         try:
             yield Ingest(
                 database,

@@ -44,9 +44,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def rebuilding(ingest: Ingest) -> Rebuilding:
-    return Rebuilding(
-        ingest.database, ingest.store, ingest.derived, ingest.index, ingest.layers, ingest.writing, at_once=2
-    )
+    return Rebuilding(ingest.database, ingest.derived, ingest.index, ingest.layers, ingest.writing, at_once=2)
 
 
 @asynccontextmanager
@@ -304,9 +302,7 @@ async def test_a_reading_of_all_layers_that_was_cut_off_goes_on(ingest: Ingest) 
     def cut_off(stage: str, done: int, total: int) -> None:
         raise CutOff
 
-    one_by_one = Rebuilding(
-        ingest.database, ingest.store, ingest.derived, ingest.index, ingest.layers, ingest.writing, at_once=1
-    )
+    one_by_one = Rebuilding(ingest.database, ingest.derived, ingest.index, ingest.layers, ingest.writing, at_once=1)
     with pytest.raises(CutOff):
         await one_by_one.run(cut_off, facts=True)
     so_far = len(ingest.reads)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
 import signal
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +16,13 @@ import msgspec
 import pytest
 
 from cas import BlobStore, Digest, RepositoryName, Tag
+from catalog.images.facts import ChainFacts
 from catalog.metadata import jobs, manifests, repositories, tags, tightened
+from catalog.search.documents import ImageDocument
 from catalog.search.errors import SearchUnavailable
 from database import Database
 from ingest import worker as working
+from ingest import writing
 from ingest.consumer import ask_again
 from ingest.documents import Documents
 from ingest.limits import ReadLimits
@@ -424,6 +429,92 @@ async def test_what_a_worker_left_is_done_by_the_next(database: Database, store:
         async with ingest.running():
             await ingest.settled()
         assert (await jobs.counts(database))[:3] == (0, 0, 0)
+        for each in pushed:
+            assert (await ingest.found("ada/app", each.digest)).packages
+
+
+async def test_what_layers_hold_is_in_memory_for_one_image_however_many_are_in_hand(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small layers may hide a lot: an archive of empty files is compressed some hundred times."""
+    monkeypatch.setattr(writing, "_MOST_BYTES", 2 * 100 * 400)
+    apply, seen = ingest.writer.apply, list[tuple[int, int]]()
+
+    async def counted(changes):  # type: ignore[no-untyped-def]
+        kinds = Counter(type(each) for each in gc.get_objects())
+        seen.append(
+            (kinds[ChainFacts], sum(isinstance(getattr(each, "document", 0), ImageDocument) for each in changes))
+        )
+        await apply(changes)
+
+    monkeypatch.setattr(ingest.writer, "apply", counted)
+    low, up = tars.layer({f"d/{number}": b"" for number in range(400)}), tars.layer({".wh.d": b""})
+    pushed = [image(low, up, small(str(number))) for number in range(30)]
+    for each in pushed:
+        await ingest.push("ada/app", each)
+
+    await ingest.settled()
+
+    assert max(chains for chains, _ in seen) <= 2
+    assert max(documents for _, documents in seen) <= 2
+    for each in pushed:
+        assert (await ingest.found("ada/app", each.digest)).diff_ids
+
+
+async def leave_claimed(ingest: Ingest, *pushed: Image) -> None:
+    """Claim the jobs of *pushed*, as a worker does that dies then."""
+    consuming = asyncio.create_task(ingest.consumer.run(lambda: None))
+    digests = {each.digest.text for each in pushed}
+    claimed: list[jobs.Job] = []
+    async with asyncio.timeout(30):
+        while not digests <= {job.digest for job in claimed}:
+            claimed += await ingest.database.write(lambda tx: jobs.claim(tx, 100, 60))
+            await asyncio.sleep(0.01)
+    consuming.cancel()
+    await asyncio.wait([consuming])
+    others = [job for job in claimed if job.digest not in digests]
+    await ingest.database.write(lambda tx: jobs.release(tx, others))
+
+
+async def test_what_was_alone_in_hand_when_a_worker_died_has_failed(
+    database: Database, store: BlobStore, tmp_path: Path
+) -> None:
+    pushed = image(DEBIAN)
+    async with opened(database, store, tmp_path, attempts=1) as ingest:
+        await ingest.push("ada/app", pushed, "v1")
+        await leave_claimed(ingest, pushed)
+
+        async with ingest.running():
+            (failure,) = await parked(ingest)
+
+        assert (failure.digest, failure.parked, failure.attempts) == (pushed.digest.text, True, 1)
+        assert "died" in failure.error
+        document = await ingest.found("ada/app", pushed.digest)
+        assert (document.tags, document.problem) == (["v1"], failure.error)
+        assert ingest.reads == []
+
+
+async def test_what_was_one_of_many_when_a_worker_died_is_done_alone_and_has_not_failed(
+    database: Database, store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = [image(DEBIAN, small(str(number))) for number in range(5)]
+    async with opened(database, store, tmp_path, attempts=1) as ingest:
+        for each in pushed:
+            await ingest.push("ada/app", each)
+        await leave_claimed(ingest, *pushed[:4])
+        claim, claimed = jobs.claim, list[tuple[bool, int, int]]()
+
+        async def noted(tx, *rest, idle):  # type: ignore[no-untyped-def]
+            found = await claim(tx, *rest, idle=idle)
+            running = (await jobs.counts(tx)).running
+            claimed.extend((job.alone, len(found), running) for job in found)
+            return found
+
+        monkeypatch.setattr(jobs, "claim", noted)
+        async with ingest.running():
+            assert await parked(ingest) == []
+
+        assert [each for each in claimed if each[0]] == [(True, 1, 1)] * 4
         for each in pushed:
             assert (await ingest.found("ada/app", each.digest)).packages
 
