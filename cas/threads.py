@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from typing import TypeVar, TypeVarTuple
 
@@ -32,6 +33,18 @@ class Threads:
     async def run(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do *work* in a thread."""
         return await finish(self.start(work, *arguments))
+
+    async def run_stoppable(self, stop: Callable[[], None], work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Do *work* in a thread. Where the waiting task is cancelled, *stop* tells the work to end soon."""
+        begun = self.start(work, *arguments)
+        try:
+            await asyncio.wait([begun])
+        except asyncio.CancelledError:
+            stop()
+            with suppress(Exception):
+                await finish(begun)
+            raise
+        return begun.result()
 
     async def iterate(self, items: Iterator[T], batch: int = 256) -> AsyncIterator[T]:
         """Draw *items* in a thread, *batch* of them at a time."""

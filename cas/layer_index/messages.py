@@ -4,6 +4,7 @@
     request    kind REQUEST; content: a `Question` in msgpack. Numbers are the client's, and used once
     answer     any number of PART, then ANSWER: what they hold together is the answer in msgpack; or one error
     progress   any number of PROGRESS, a `Progress` each, before the answer to a `Perform`
+    given up   GIVEN_UP, from whoever asked: nobody waits for the answer to the request of this number any more
     error      UNAVAILABLE: why, and seconds to wait; INVALID: what is wrong with the question
 
 Several requests are under way at once, and their answers come as they are ready. A frame is at most `MOST_FRAME` bytes
@@ -24,7 +25,7 @@ import msgspec
 
 from cas.errors import LayerIndexUnavailable
 
-REQUEST, PART, ANSWER, PROGRESS, UNAVAILABLE, INVALID = range(6)
+REQUEST, PART, ANSWER, PROGRESS, UNAVAILABLE, INVALID, GIVEN_UP = range(7)
 
 HEADER = struct.Struct(">IIB")
 

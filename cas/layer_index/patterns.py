@@ -260,6 +260,9 @@ class Pattern:
         self._sets: dict[tuple[tuple[int, ...], bool], _Set] = {}
         self._remembered = 0
         self._first = self._add(_Parser(text).parse(), _END)
+        #: The directory that the last text was in, or where it failed; and where that leads to.
+        self._directory = ""
+        self._within = self._set([self._first])
 
     def matches(self, text: str) -> bool:
         """Tell whether the whole of *text* matches.
@@ -267,18 +270,35 @@ class Pattern:
         Raises:
             TooMuchWork: the steps are used up.
         """
-        self._left -= len(text) + 1
+        return self.match(text) is None
+
+    def match(self, text: str) -> int | None:
+        """Return None where the whole of *text* matches, else after how many characters that was certain: no text that
+        begins with these matches. Where it is not certain before the end, that is one more than *text* has.
+
+        Paths of one directory, one after the other, cost no more than their names.
+
+        Raises:
+            TooMuchWork: the steps are used up.
+        """
+        start = text.rfind("/") + 1
+        if start and text[:start] == self._directory:
+            place = self._within
+        else:
+            start, place = 0, self._set([self._first])
+        self._left -= len(text) - start + 1
         if self._left < 0:
             raise TooMuchWork
-        place = self._set([self._first])
-        for character in text:
+        for at, character in enumerate(text[start:] if start else text, start + 1):
             onward = place.onward.get(character)
             if onward is None:
                 onward = self._step(place, character)
             place = onward
             if not place.waiting and not place.matches:
-                return False
-        return place.matches
+                return at
+            if character == "/":
+                self._directory, self._within = text[:at], place
+        return None if place.matches else len(text) + 1
 
     def _step(self, place: _Set, character: str) -> _Set:
         self._left -= len(place.waiting)

@@ -193,9 +193,14 @@ class _Connection(asyncio.Protocol):
             return answer
         number = self._asked = (self._asked + 1) % (1 << 32)
         self._pending[number] = _Pending(answer, told)
-        answer.add_done_callback(lambda _: self._pending.pop(number, None))
+        answer.add_done_callback(lambda answer: self._end(number, answer))
         self._transport.write(messages.frame(number, messages.REQUEST, messages.pack(question)))
         return answer
+
+    def _end(self, number: int, answer: asyncio.Future[bytes]) -> None:
+        self._pending.pop(number, None)
+        if answer.cancelled() and self._transport is not None and not self.gone:
+            self._transport.write(messages.frame(number, messages.GIVEN_UP, b""))
 
     def close(self) -> None:
         """End the connection."""

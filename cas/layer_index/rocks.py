@@ -22,6 +22,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from cas.digest import Digest
 from cas.entries import Entry
 from cas.errors import LayerIndexUnavailable
+from cas.layer_index.effort import Effort
 from cas.layer_index.generations import Generations
 from cas.layer_index.protocol import BlobRecord, ChainRecord, FileQuery, FoundFiles
 from cas.layer_index.tables import Broken, Tables
@@ -35,7 +36,12 @@ LOOK_EVERY = 1.0
 
 _READERS = 4
 
+#: Searches by a pattern that are answered or wait for that; one more is refused. Each takes a second at most, and all
+#: of them together less than whoever asks waits.
+MOST_SEARCHES = 4
+
 _REBUILDING = "it is being rebuilt"
+_BUSY = "it is asked for too much at once"
 _DAMAGED = "it is damaged, and has to be rebuilt"
 
 
@@ -73,6 +79,9 @@ class RocksLayerIndex:
     def __init__(self, root: Path) -> None:
         self._generations = Generations(root)
         self._readers = Threads(_READERS)
+        self._searcher = Threads(1)
+        self._searches = 0
+        self._searching = asyncio.Lock()
         self._writer = Threads(1)
         self._serving: _Opened | None = None
         self._building: _Opened | None = None
@@ -174,14 +183,20 @@ class RocksLayerIndex:
 
     # Reading
 
-    async def _read(self, ask: Callable[Concatenate[Tables, P], T], *arguments: P.args, **options: P.kwargs) -> T:
+    @contextmanager
+    def _used(self) -> Iterator[Tables]:
+        """Keep the generation that answers open for the time of the block; give it up where it is broken."""
         opened = self._answering()
         with opened.used():
             try:
-                return await self._readers.run(lambda: ask(opened.tables, *arguments, **options))
+                yield opened.tables
             except Broken as error:
                 self._give_up(opened, _DAMAGED)
                 raise LayerIndexUnavailable(_DAMAGED) from error
+
+    async def _read(self, ask: Callable[Concatenate[Tables, P], T], *arguments: P.args, **options: P.kwargs) -> T:
+        with self._used() as tables:
+            return await self._readers.run(lambda: ask(tables, *arguments, **options))
 
     async def blobs(self, digests: Sequence[Digest]) -> list[BlobRecord | None]:
         return await self._read(Tables.blobs, digests)
@@ -199,7 +214,23 @@ class RocksLayerIndex:
         return await self._read(Tables.entries, wanted)
 
     async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
-        return await self._read(Tables.find_files, query, most, after)
+        if query.pattern is None:
+            return await self._read(Tables.find_files, query, most, after)
+        # By a pattern, what is looked at may be much more than what is found: in a thread of its own, one at a time, so
+        # that questions that are answered at once never wait for it, and what is written little.
+        if self._searches >= MOST_SEARCHES:
+            raise LayerIndexUnavailable(_BUSY)
+        self._searches += 1
+        try:
+            async with self._searching:
+                return await self._search(query, most, after)
+        finally:
+            self._searches -= 1
+
+    async def _search(self, query: FileQuery, most: int, after: bytes) -> FoundFiles:
+        with self._used() as tables:
+            effort = Effort(pause=tables.let_write)
+            return await self._searcher.run_stoppable(effort.stop, tables.find_files, query, most, after, effort)
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
         return await self._read(Tables.chains, chain_ids)

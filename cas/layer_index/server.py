@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,13 +195,24 @@ class _Answering:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         under_way = asyncio.Semaphore(MOST_UNDER_WAY)
         connection = _Connection(writer)
+        answering: dict[int, asyncio.Task[None]] = {}
+
+        def ended(number: int, task: asyncio.Task[None]) -> None:
+            under_way.release()
+            if answering.get(number) is task:
+                del answering[number]
+
         async with asyncio.TaskGroup() as group:
             try:
                 while True:
-                    number, question = await _read_request(reader)
+                    number, question = await _read_frame(reader)
+                    if question is None:
+                        if number in answering:
+                            answering[number].cancel()
+                        continue
                     await under_way.acquire()
-                    task = group.create_task(self._answer(connection, number, question))
-                    task.add_done_callback(lambda _: under_way.release())
+                    answering[number] = group.create_task(self._answer(connection, number, question))
+                    answering[number].add_done_callback(partial(ended, number))
             except asyncio.IncompleteReadError as end:
                 # Nobody is left to be told anything: what is under way is given up.
                 raise ConnectionResetError from end
@@ -281,14 +293,16 @@ class _Answering:
             raise LayerIndexUnavailable(f"{type(error).__name__}: {error}") from error
 
 
-async def _read_request(reader: asyncio.StreamReader) -> tuple[int, messages.AnyQuestion]:
-    """Read a request.
+async def _read_frame(reader: asyncio.StreamReader) -> tuple[int, messages.AnyQuestion | None]:
+    """Read a request; or None, and the number of the one that was given up.
 
     Raises:
-        ValueError: what came is none.
+        ValueError: what came is neither.
         asyncio.IncompleteReadError: the connection was ended.
     """
     length, number, kind = messages.HEADER.unpack(await reader.readexactly(messages.HEADER.size))
+    if kind == messages.GIVEN_UP and length == 5:
+        return number, None
     if kind != messages.REQUEST or not 5 <= length <= messages.MOST_FRAME:
         raise ValueError(f"no request: kind {kind}, {length} bytes")
     return number, messages.read_question(await reader.readexactly(length - 5))

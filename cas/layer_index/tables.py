@@ -38,6 +38,7 @@ from cas.digest import Digest
 from cas.entries import Entry
 from cas.errors import StorageFull
 from cas.layer_index import keys
+from cas.layer_index.effort import Effort
 from cas.layer_index.patterns import Pattern, TooMuchWork
 from cas.layer_index.protocol import BlobRecord, By, ChainRecord, FileQuery, FoundFile, FoundFiles
 
@@ -53,8 +54,11 @@ WRITE_BUFFER = 16 * _MIB
 #: Bytes of one batch, more or less.
 BATCH = 512 * _KIB
 
-#: Keys that a search for files looks at, at most. It gives up then, and says that there is more.
-MOST_KEYS = 1_000_000
+#: Seconds that a search lets what is written go first, each time.
+_A_MOMENT = 0.005
+
+#: Keys that may be passed by one by one before it pays to look for the next one that may match.
+_NEAR = 8
 
 
 class Broken(Exception):
@@ -176,8 +180,8 @@ class Tables:
             number = _number(snapshot, diff_id)
             return None if number is None else _get(snapshot, keys.FACTS + number + keys.text_bytes(kind))
 
-    def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
-        """See `LayerIndex.find_files`.
+    def find_files(self, query: FileQuery, most: int, after: bytes = b"", effort: Effort | None = None) -> FoundFiles:
+        """See `LayerIndex.find_files`; *effort* is what it may cost.
 
         Raises:
             ValueError: the query's pattern is none, or is too large; *after* is of another query.
@@ -192,7 +196,7 @@ class Tables:
             bounds = after, bounds[1]
         with self._understood():
             snapshot = self._db.snapshot()
-            found, more, next = _find(snapshot, query.by, bounds, pattern, most)
+            found, more, next = _find(snapshot, query.by, bounds, pattern, most, effort or Effort())
             layers: dict[bytes, Digest] = {}
             files: list[FoundFile] = []
             for number, path in found:
@@ -201,6 +205,12 @@ class Tables:
                 kept: bytes = snapshot[keys.at_path(number, path) + b"\x02"]
                 files.append(FoundFile(layers[number], keys.unpack_entry(path, kept)))
             return FoundFiles(files, more, next)
+
+    def let_write(self) -> None:
+        """Wait for a moment where something is being written: a search that takes long does not share the interpreter
+        with it, and goes on all the same where writing does not end."""
+        if self._writing.acquire(timeout=_A_MOMENT):
+            self._writing.release()
 
     # Writing. What was added durably is there after a power cut; what was not, after `flush`.
 
@@ -388,7 +398,7 @@ def _hash_bounds(text: str, whole: bool) -> tuple[bytes, bytes] | None:
 
 
 def _find(
-    snapshot: Snapshot, by: By, bounds: tuple[bytes, bytes], pattern: Pattern | None, most: int
+    snapshot: Snapshot, by: By, bounds: tuple[bytes, bytes], pattern: Pattern | None, most: int, effort: Effort
 ) -> tuple[list[tuple[bytes, str]], bool, bytes]:
     """Return the layers' numbers and paths of at most *most* files, whether there are more, and the key of the next."""
     unseen = {key[1:] for key, _ in _scan(snapshot, keys.UNSEEN, keys.after(keys.UNSEEN))}
@@ -397,32 +407,53 @@ def _find(
     place = snapshot.iter(limits)
     place.seek(bounds[0])
     found: list[tuple[bytes, str]] = []
-    matched = b""
-    for _ in range(MOST_KEYS):
+    matching, failing, passed = b"", b"\xff", 0
+    while effort.another():
         if not place.valid():
             place.status()
             return found, False, b""
         key: bytes = place.key()
+        # All files of one name, or with one content, are neighbours: they match or not together.
+        if key.startswith(failing):
+            passed += 1
+            if passed < _NEAR:
+                place.next()
+            else:
+                place.seek(keys.after(failing))
+            continue
+        if pattern is not None and not (matching and key.startswith(matching)):
+            try:
+                matching, failing = _matched(by, key, pattern)
+            except TooMuchWork:
+                return found, True, b""
+            if not matching:
+                passed = 0
+                place.next()
+                continue
         number = key[-4:]
-        if pattern is not None:
-            # All files of one name, or with one content, are neighbours: they match or not together.
-            end = 33 if by is By.SHA256 else key.index(0, 1)
-            if key[:end] != matched:
-                text = key[1:end].hex() if by is By.SHA256 else keys.read_text(key[1:end])
-                try:
-                    matches = pattern.matches(text)
-                except TooMuchWork:
-                    return found, True, b""
-                if not matches:
-                    place.seek(keys.after(key[:end] if by is By.SHA256 else key[: end + 1]))
-                    continue
-                matched = key[:end]
         if number not in unseen:
             if len(found) == most:
                 return found, True, key
             found.append((number, _path(by, key)))
         place.next()
     return found, True, b""
+
+
+def _matched(by: By, key: bytes, pattern: Pattern) -> tuple[bytes, bytes]:
+    """Return what keys begin with that match as *key* does, empty where it does not; and what those begin with that do
+    not, FF where it does.
+
+    Raises:
+        TooMuchWork: see `Pattern.match`.
+    """
+    end = 33 if by is By.SHA256 else key.index(0, 1) + 1
+    text = key[1:end].hex() if by is By.SHA256 else keys.read_text(key[1 : end - 1])
+    failed = pattern.match(text)
+    if failed is None:
+        return key[:end], b"\xff"
+    if failed > len(text) or by is By.SHA256:
+        return b"", key[:end]
+    return b"", key[:1] + keys.beginning(text[:failed])
 
 
 def _path(by: By, key: bytes) -> str:

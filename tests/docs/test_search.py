@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cas.layer_index.effort import MOST_KEYS
 from catalog.search.compile import MOST_BASES
 from catalog.search.engine import WINDOW
 from catalog.search.files import MOST_FILES
 from catalog.search.language import FIELDS, SORTS, parse
-from catalog.search.language.parser import DEEPEST, LONGEST, MOST_LEAVES
+from catalog.search.language.parser import DEEPEST, LONGEST, MOST_LEAVES, MOST_PATTERNS
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
 
@@ -36,8 +37,9 @@ def test_every_example_can_be_read() -> None:
 
 
 def test_the_bounds_that_are_told_are_those_that_hold() -> None:
-    for bound in (LONGEST, MOST_LEAVES, DEEPEST, MOST_FILES, MOST_BASES, WINDOW):
+    for bound in (LONGEST, MOST_LEAVES, DEEPEST, MOST_FILES, MOST_KEYS, MOST_BASES, WINDOW):
         assert re.search(rf"\b{bound:,}\b", _TEXT), bound
+    assert f" {MOST_PATTERNS} regular expressions" in _TEXT
 
 
 def test_every_order_is_told_of() -> None:
