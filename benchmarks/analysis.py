@@ -1,7 +1,8 @@
 """`portolan analyze` beside Trivy, on one image of this machine's files: `python -m benchmarks.analysis`.
 
 Round by round both read the same OCI layout with nothing in their caches, in turns, and the order changes from round to
-round; then Portolan reads a second image that shares nine of ten layers with the first, which it knows by then.
+round; then Portolan reads a second image that shares nine of ten layers with the first, which it knows by then. It does
+so twice: by the command, which is started anew, and in a process whose readers run already, as those of the service do.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images = analysis_image.make(options.directory, options.files, options.raw_mb * 1_000_000)
     _say(f"the image has {images.layers} layers, {images.files} files, {images.compressed / 1e6:.0f} MB compressed")
     samples: dict[str, list[Sample]] = {"portolan": [], "trivy": [], "second": []}
+    running: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory(prefix="analysis-", dir=options.directory) as work:
         for path in (images.first / "blobs" / "sha256").iterdir():
             path.read_bytes()  # both find it in the page cache
@@ -68,14 +70,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     samples["second"].append(_portolan(images.second, cache, "second"))
                 shutil.rmtree(cache)
                 _say(f"round {number + 1}, {samples[program][-1]}")
-            _say(f"round {number + 1}, {samples['second'][-1]}")
-    return _report(images, samples, options)
+            running.append(_running(images, Path(work, f"running-{number}")))
+            _say(f"round {number + 1}, {samples['second'][-1]}, in a running process {running[-1]}")
+    return _report(images, samples, running, options)
 
 
 def _portolan(layout: Path, cache: Path, name: str) -> Sample:
     command = Path(sys.executable).with_name("portolan")
     sample, told = _measured(name, [command, "analyze", f"oci:{layout}", "--json"], {"XDG_CACHE_HOME": str(cache)})
     return Sample(**asdict(sample) | {"packages": len(json.loads(told)["packages"])})
+
+
+def _running(images: analysis_image.Images, cache: Path) -> tuple[float, float]:
+    """Return the seconds of the first image and of the second in one process."""
+    cache.mkdir()
+    command = [sys.executable, "-m", "benchmarks.analysis_running", cache, images.first, images.second]
+    first, second = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    shutil.rmtree(cache)
+    return first, second
 
 
 def _trivy(program: Path, layout: Path, cache: Path) -> Sample:
@@ -134,11 +146,17 @@ class _Watch(threading.Thread):
                     self.pool[pid] = max(peak, self.pool.get(pid, 0))
 
 
-def _report(images: analysis_image.Images, samples: dict[str, list[Sample]], options: argparse.Namespace) -> int:
+def _report(
+    images: analysis_image.Images,
+    samples: dict[str, list[Sample]],
+    running: list[tuple[float, float]],
+    options: argparse.Namespace,
+) -> int:
     ours, theirs, second = samples["portolan"], samples["trivy"], samples["second"]
     wall = [t.wall / p.wall for p, t in zip(ours, theirs, strict=True)]
     cpu = [p.cpu / t.cpu for p, t in zip(ours, theirs, strict=True)]
     again = [s.wall / p.wall for p, s in zip(ours, second, strict=True)]
+    known = [after / before for before, after in running]
     pool = max(peak for each in (*ours, *second) for peak in each.pool_peaks)
     described = machine.describe(options.directory)
     print(", ".join(f"{name}: {value}" for name, value in described.items()))
@@ -157,7 +175,19 @@ def _report(images: analysis_image.Images, samples: dict[str, list[Sample]], opt
         ("Trivy's wall time by ours", _spread(wall), f"≥ {GOAL_WALL}", statistics.median(wall) >= GOAL_WALL),
         ("our CPU time by Trivy's", _spread(cpu), f"≤ {GOAL_CPU}", statistics.median(cpu) <= GOAL_CPU),
         ("largest pool process", f"{pool >> 20} MiB", f"< {GOAL_MEMORY >> 20} MiB", pool < GOAL_MEMORY),
-        ("second image by the first", _spread(again), f"≤ {GOAL_SECOND}", statistics.median(again) <= GOAL_SECOND),
+        (
+            f"second image by the first, readers running: {_spread([each for _, each in running])} s by "
+            f"{_spread([each for each, _ in running])} s",
+            _spread(known),
+            f"≤ {GOAL_SECOND}",
+            statistics.median(known) <= GOAL_SECOND,
+        ),
+        (
+            "the same by the command, which is started anew",
+            _spread(again),
+            f"≤ {GOAL_SECOND}",
+            statistics.median(again) <= GOAL_SECOND,
+        ),
     ]
     print("\n| goal | measured | wanted | |\n| --- | --- | --- | --- |")
     for name, measured, wanted, reached in goals:
@@ -166,6 +196,7 @@ def _report(images: analysis_image.Images, samples: dict[str, list[Sample]], opt
         kept = {
             "machine": described,
             "image": asdict(images),
+            "running": running,
             "samples": {k: [asdict(s) for s in v] for k, v in samples.items()},
         }
         options.json.write_text(json.dumps(kept, indent=1, default=str) + "\n")

@@ -29,8 +29,8 @@ LAYERS = 10
 _TOP = 0.008
 #: Left out: Trivy does not read a layer with one of them unless it can ask a server for a database.
 _JAVA = {".jar", ".war", ".ear", ".par"}
-#: What tells of the distribution and its packages is always among them.
-_ALWAYS = ("usr/lib/os-release", "var/lib/dpkg/")
+#: What tells of the distribution and its packages is always among them; Trivy asks debian_version which one it is.
+_ALWAYS = ("usr/lib/os-release", "etc/debian_version", "var/lib/dpkg/")
 #: Bytes by which large files may run ahead of their share.
 _SLACK = 40_000_000
 
@@ -56,7 +56,7 @@ class Images:
 def make(directory: Path, files: int = FILES, raw_bytes: int = RAW_BYTES) -> Images:
     """Make both images in *directory*, or find them there."""
     made = directory / "made.json"
-    wanted = {"files": files, "raw_bytes": raw_bytes}
+    wanted = {"form": 2, "files": files, "raw_bytes": raw_bytes}
     if not made.exists() or json.loads(made.read_text())["wanted"] != wanted:
         made.unlink(missing_ok=True)
         figures = _make(directory, files, raw_bytes)
@@ -113,6 +113,9 @@ def _chosen(files: int, raw_bytes: int) -> list[tuple[str, Path, int]]:
 
 
 def _everything() -> Iterator[tuple[str, Path, int]]:
+    version = Path("/etc/debian_version")
+    if version.exists():
+        yield "etc/debian_version", version, version.stat().st_size
     environment = Path(sys.prefix).resolve()
     for root, name in (
         (Path("/usr"), "usr"),
