@@ -273,7 +273,7 @@ def test_what_kills_whoever_reads_it_is_parked_and_nothing_else_is(start_portola
     wait_until(others_are_done, 120, "everything else to be indexed")
     assert kills >= 2
     (failure,) = json.loads(service.run("ingest", "failures", "--json").stdout)
-    assert failure["digest"] == deadly.digest
+    assert failure["reference"].endswith(f"ada/app@{deadly.digest}")
     assert "died" in failure["error"]
     documents = asyncio.run(image_documents(service))
     assert {each.digest: each.problem for each in documents} == {
