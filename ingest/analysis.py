@@ -26,7 +26,7 @@ from cas.filesystem import PosixFileSystem
 from catalog.images.chains import chain_id
 from catalog.images.config import ImageConfig, read_config
 from catalog.images.facts import ChainFacts
-from catalog.images.manifests import UNKNOWN, ImageManifest, IndexManifest, Reference, read_manifest
+from catalog.images.manifests import DEEPEST, UNKNOWN, ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts, decode
 from catalog.images.report import PackagesAnswer, packages_answer
 from ingest.claims import check_diff_ids, check_number, not_read
@@ -40,8 +40,6 @@ from ingest.starting import Started
 from ingest.versions import made_by
 from ingest.works import ReadBlob
 
-#: Indexes may list indexes, to this depth.
-_DEEPEST = 4
 #: Images of an index that are analysed, at most.
 _MOST_IMAGES = 200
 #: Seconds that a reader process has beyond its own limit.
@@ -92,7 +90,7 @@ class Analysis:
             SourceError, IngestError
         """
         found = await source.manifest()
-        for _ in range(_DEEPEST):
+        for _ in range(DEEPEST):
             read = read_manifest(found.content, found.media_type)
             if isinstance(read, ImageManifest):
                 return await self._image(source, what, found, read, platform)
@@ -132,7 +130,7 @@ class Analysis:
             if len(images) > _MOST_IMAGES:
                 raise SourceUnreadable(what, f"has more than {_MOST_IMAGES} images")
         elif isinstance(read, IndexManifest):
-            if depth == _DEEPEST:
+            if depth == DEEPEST:
                 raise SourceUnreadable(what, "has indexes of indexes, too deep to be read")
             for child in read.children:
                 if child.platform != UNKNOWN and child.digest not in images:

@@ -43,8 +43,7 @@ from ingest.images import Contents, StoredManifest, config_of, find, known_conte
 
 _MONTH = 30 * 86_400
 _AT_ONCE = 200
-#: Indexes above an image that are looked at, and tags of all of them that its document has.
-_MOST_PARENTS = 1000
+#: Tags of an image, and of the indexes above it, that its document has.
 _MOST_TAGS = 2000
 #: Of a repository, the tags that moved last whose platforms are shown.
 _PLATFORMS_OF = 20
@@ -118,7 +117,7 @@ class Documents:
                 config = await config_of(self._store, stored)
             except IngestError as error:
                 problem = problem or explained(error)
-        parents = await self._parents(stored)
+        parents = await images.ancestors(self._database, stored.repository.id, stored.digest)
         tags = await images.tags_of(self._database, stored.repository.id, [stored.digest.text, *parents])
         pulls = await images.pulls_since(self._database, stored.repository.id, time.time() - _MONTH)
 
@@ -201,17 +200,6 @@ class Documents:
             return await known_contents(self._facts, stored, await config_of(self._store, stored))
         except IngestError:
             return None
-
-    async def _parents(self, stored: StoredManifest) -> list[str]:
-        """List the indexes that hold the manifest, and those that hold these."""
-        found: dict[str, None] = {}
-        waiting = [stored.digest]
-        while waiting and len(found) < _MOST_PARENTS:
-            for parent in await images.parents(self._database, stored.repository.id, waiting.pop()):
-                if parent not in found:
-                    found[parent] = None
-                    waiting.append(Digest.parse(parent))
-        return list(found)[:_MOST_PARENTS]
 
     async def _platforms(self, repository: Repository) -> list[str]:
         """List the platforms of the tags that moved last: an index tells them, an image's config does."""

@@ -10,12 +10,15 @@ from starlette.responses import Response
 from auth.callers import Caller
 from cas import Digest, RepositoryName
 from catalog.api.answering import errors, json
+from catalog.api.parameters import PageNumber, PageSize
 from catalog.api.problems import Refused
 from catalog.api.services import ApiServices, Asking, Services
 from catalog.browse.answers import (
     DiffAnswer,
     FilesAnswer,
     ImageAnswer,
+    PlacesAnswer,
+    RelationsAnswer,
     ResolvedAnswer,
 )
 from catalog.images.report import PackagesAnswer
@@ -42,6 +45,30 @@ async def resolve(made: Services, asking: Asking, image: ReferenceText) -> Respo
 async def image(made: Services, asking: Asking, digest: str, platform: Platform = None) -> Response:
     """Show an image: the tags that point to it, its layers, config, bases, and what is built on it."""
     return json(await made.browse.image(asking, Digest.parse(digest), platform))
+
+
+@router.get("/v1/images/{digest}/places", response_model=PlacesAnswer, responses=errors(404))
+async def places(
+    made: Services, asking: Asking, digest: str, platform: Platform = None, page: PageNumber = 1, size: PageSize = 25
+) -> Response:
+    """List the repositories that hold an image, with its tags there."""
+    return json(await made.browse.places(asking, Digest.parse(digest), platform, page, size))
+
+
+@router.get("/v1/images/{digest}/bases", response_model=RelationsAnswer, responses=errors(404, 409))
+async def bases(
+    made: Services, asking: Asking, digest: str, platform: Platform = None, page: PageNumber = 1, size: PageSize = 25
+) -> Response:
+    """List the images whose layers are the bottom ones of an image, the nearest first."""
+    return json(await made.browse.bases(asking, Digest.parse(digest), platform, page, size))
+
+
+@router.get("/v1/images/{digest}/derived", response_model=RelationsAnswer, responses=errors(404, 409))
+async def derived(
+    made: Services, asking: Asking, digest: str, platform: Platform = None, page: PageNumber = 1, size: PageSize = 25
+) -> Response:
+    """List the images that are built on an image: they have its layers, and others on top."""
+    return json(await made.browse.derived(asking, Digest.parse(digest), platform, page, size))
 
 
 @router.get("/v1/images/{digest}/packages", response_model=PackagesAnswer, responses=errors(404, 409))
@@ -71,10 +98,12 @@ async def diff(
     before: Annotated[ReferenceText, Query(alias="from", description="A digest, or NAME, NAME:TAG, NAME@DIGEST")],
     after: Annotated[ReferenceText, Query(alias="to", description="A digest, or NAME, NAME:TAG, NAME@DIGEST")],
     platform: Platform = None,
+    page: PageNumber = 1,
+    size: Annotated[int, Query(ge=1, le=1000, description="Files of a page")] = 1000,
 ) -> Response:
     """Compare two images: layers, packages, config, files."""
     first, second = await _resolve(made, asking, before), await _resolve(made, asking, after)
-    return json(await made.browse.diff(asking, first, second, platform))
+    return json(await made.browse.diff(asking, first, second, platform, page, size))
 
 
 async def _resolve(made: ApiServices, asking: Caller, text: str) -> Digest:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from auth.callers import Caller
-from cas import RepositoryName
+from cas import Digest, RepositoryName
 from catalog.api.answering import errors, json
 from catalog.api.problems import Refused
 from catalog.api.services import ApiServices, Asking, Services
@@ -92,9 +92,14 @@ async def tags(
     repository: RepositoryText,
     after: Annotated[str, Query(max_length=128, description="`next` of the page before")] = "",
     most: Annotated[int, Query(ge=1, le=1000)] = 100,
+    digest: Annotated[
+        str | None, Query(max_length=200, description="Only tags of this image, or of an index that holds it")
+    ] = None,
 ) -> Response:
     """List a repository's tags by name."""
-    return json(await made.browse.tags(asking, RepositoryName.parse(repository, made.default_namespace), after, most))
+    name = RepositoryName.parse(repository, made.default_namespace)
+    of = None if digest is None else Digest.parse(digest)
+    return json(await made.browse.tags(asking, name, after, most, of))
 
 
 @router.get("/v1/tag-history", response_model=TagHistoryAnswer, responses=errors(404))

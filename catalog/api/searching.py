@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from cas import Digest
 from catalog.api.answering import errors, json
+from catalog.api.parameters import PageNumber, PageSize
 from catalog.api.services import Asking, Services
 from catalog.browse.answers import (
     FoundFilesAnswer,
@@ -23,8 +24,6 @@ from catalog.search.language import SORTS
 router = APIRouter(tags=["search"])
 
 Text = Annotated[str, Query(max_length=4000)]
-PageNumber = Annotated[int, Query(ge=1, le=10_000, description="Which page, from 1")]
-PageSize = Annotated[int, Query(ge=1, le=100, description="Hits of a page")]
 _SORTED = "The order; wins over `sort:` in the query. " + "; ".join(
     f"{kind}: {', '.join(names)}" for kind, names in SORTS.items()
 )
@@ -72,12 +71,15 @@ async def package(
     version: Annotated[Text, Query(description="A version, or a range: `<3.0.7`, `>=1,<2`")] = "",
     page: PageNumber = 1,
     size: PageSize = 25,
+    versions_page: PageNumber = 1,
+    versions_size: Annotated[int, Query(ge=1, le=1000, description="Versions of a page")] = 100,
 ) -> Response:
     """List a package's versions, how many images hold each, and the images that hold those in `version`.
 
     `ecosystem` is the type of its purl: `deb`, `apk`, `pypi`, `npm`, `golang`.
     """
-    return json(await made.browse.package(asking, ecosystem, name, version, page, size))
+    found = await made.browse.package(asking, ecosystem, name, version, page, size, versions_page, versions_size)
+    return json(found)
 
 
 @router.get("/v1/files", response_model=FoundFilesAnswer, responses=errors())

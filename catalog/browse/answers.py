@@ -251,12 +251,14 @@ class ResolvedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A repository that holds an image, the tags that point to it there, and whether the repository is deprecated."""
+    """A repository that holds an image, and whether the repository is deprecated; *tags* are up to 1,000 of the
+    *tag_count* that point to it there, those that moved last."""
 
     repository: str
     tags: list[str]
     pushed: int
     deprecated: bool
+    tag_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,27 @@ class Relation:
     platform: str
     layers: int
     certainty: Literal["declared", "layers", "guess"]
+
+
+@dataclass(frozen=True, slots=True)
+class RelationsAnswer:
+    """A page of the images that an image's layers stand on, the nearest first, or of those that stand on its layers,
+    the most recently pushed first; *total* counts all."""
+
+    images: list[Relation]
+    total: int
+    page: int
+    page_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesAnswer:
+    """A page of the repositories that hold an image, by name; *total* counts all."""
+
+    places: list[Place]
+    total: int
+    page: int
+    page_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +360,9 @@ class ConfigAnswer:
 @dataclass(frozen=True, slots=True)
 class ImageAnswer:
     """An image, or one of the images of an index. *digest* is the manifest's, *index* that of the index that was asked
-    for, if one was. *places* are where the caller may read it; *base* has the bases from the nearest on; *derived* are
-    up to 25 images that are built on it, of *derived_count*."""
+    for, if one was. *places* are up to 100 of *place_count* where the caller may read it; *base* has what it declares,
+    then up to 10 of *base_count* images that its layers stand on, from the nearest on; *derived* are up to 25 of
+    *derived_count* images that are built on it."""
 
     digest: str
     index: str | None
@@ -354,6 +378,7 @@ class ImageAnswer:
     distro: str
     state: State
     places: list[Place]
+    place_count: int
     layers: list[LayerRow]
     config: ConfigAnswer | None
     config_digest: str
@@ -361,6 +386,7 @@ class ImageAnswer:
     packages: dict[str, int]
     removed_packages: int
     base: list[Relation]
+    base_count: int
     derived: list[Relation]
     derived_count: int
     limits_reached: list[str]
@@ -420,13 +446,14 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class PackageAnswer:
-    """A package: its versions, the newest first by the rules of its ecosystem, and the images that hold any of those
-    that were asked for."""
+    """A package: a page of the versions that were asked for, the newest first by the rules of its ecosystem (of
+    *version_count*), and a page of the images that hold any of them (of *image_count*)."""
 
     ecosystem: str
     name: str
     range: str
     versions: list[VersionRow]
+    version_count: int
     image_count: int
     images: list[ImageHit]
     page: int
@@ -486,8 +513,8 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True)
 class DiffAnswer:
-    """How two images differ. *shared* are the layers at the bottom that both have; *files* are up to 1,000 changes of
-    *file_count*."""
+    """How two images differ. *shared* are the layers at the bottom that both have; *files* are a page of *file_count*
+    changes, by path."""
 
     before: ImageHit
     after: ImageHit
@@ -500,3 +527,5 @@ class DiffAnswer:
     file_count: int
     size_before: int
     size_after: int
+    page: int
+    page_size: int

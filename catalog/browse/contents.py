@@ -67,7 +67,15 @@ class ContentAnswers:
         return document if isinstance(document, LayerDocument) else None
 
     async def package(
-        self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25
+        self,
+        caller: Caller,
+        ecosystem: str,
+        name: str,
+        range: str = "",
+        page: int = 1,
+        size: int = 25,
+        versions_page: int = 1,
+        versions_size: int = 100,
     ) -> PackageAnswer:
         """See `Browse.package`."""
         try:
@@ -86,8 +94,9 @@ class ContentAnswers:
             range=range,
             versions=[
                 VersionRow(version, images, write(Field("package", (Value(f"{ecosystem}/{name}@{version}"),))))
-                for version, images in chosen
+                for version, images in chosen[(versions_page - 1) * versions_size : versions_page * versions_size]
             ],
+            version_count=len(chosen),
             image_count=total,
             images=hits,
             page=page,

@@ -19,8 +19,7 @@ from catalog.images.config import ImageConfig
 from catalog.images.facts import ChainFacts, LayerFacts
 from catalog.images.objects import decode, facts_name
 
-#: Changes of files that are shown, and that are counted: beyond that "many" is all that anybody needs to know.
-_SHOWN = 1000
+#: Changes of files that are counted, and can be paged to: beyond that "many" is all that anybody needs to know.
 _COUNTED = 100_000
 #: Comparisons that are made at the same time: each holds two merged trees in memory.
 _AT_ONCE = 2
@@ -45,11 +44,20 @@ class DifferenceAnswers:
         self._derived = derived
         self._comparing = asyncio.Semaphore(_AT_ONCE)
 
-    async def diff(self, caller: Caller, before: Digest, after: Digest, platform: str | None = None) -> DiffAnswer:
+    async def diff(
+        self,
+        caller: Caller,
+        before: Digest,
+        after: Digest,
+        platform: str | None = None,
+        page: int = 1,
+        size: int = 1000,
+    ) -> DiffAnswer:
         """See `Browse.diff`."""
         old, new = await self._side(caller, before, platform), await self._side(caller, after, platform)
         shared = shared_layers([each.text for each in old.read.diff_ids], [each.text for each in new.read.diff_ids])
-        files, count = await self._files(old.read.diff_ids, new.read.diff_ids)
+        start = (page - 1) * size
+        files, count = await self._files(old.read.diff_ids, new.read.diff_ids, start, start + size)
         return DiffAnswer(
             before=old.hit,
             after=new.hit,
@@ -62,6 +70,8 @@ class DifferenceAnswers:
             file_count=count,
             size_before=old.hit.size,
             size_after=new.hit.size,
+            page=page,
+            page_size=size,
         )
 
     async def _side(self, caller: Caller, digest: Digest, platform: str | None) -> _Side:
@@ -72,12 +82,14 @@ class DifferenceAnswers:
         layers = await self._images.layers(caller, found, config, read)
         return _Side(found, config, read, chain, layers, await self._images.hit(found, config, read))
 
-    async def _files(self, before: Sequence[Digest], after: Sequence[Digest]) -> tuple[list[FileChange], int]:
+    async def _files(
+        self, before: Sequence[Digest], after: Sequence[Digest], start: int, stop: int
+    ) -> tuple[list[FileChange], int]:
         if list(before) == list(after):
             return [], 0
         async with self._comparing:
             objects = {each: await self._facts(each) for each in {*before, *after}}
-            return await asyncio.to_thread(_compared, objects, before, after)
+            return await asyncio.to_thread(_compared, objects, before, after, start, stop)
 
     async def _facts(self, diff_id: Digest) -> bytes:
         try:
@@ -87,12 +99,17 @@ class DifferenceAnswers:
 
 
 def _compared(
-    objects: dict[Digest, bytes], before: Sequence[Digest], after: Sequence[Digest]
+    objects: dict[Digest, bytes], before: Sequence[Digest], after: Sequence[Digest], start: int, stop: int
 ) -> tuple[list[FileChange], int]:
+    """Return the changes from *start* to *stop*, and how many there are."""
     try:
         facts = {diff_id: decode(content, LayerFacts) for diff_id, content in objects.items()}
     except ValueError:
         raise LayerIndexUnavailable("what is known of the image's layers is being made anew") from None
-    changes = compare_files([facts[each] for each in before], [facts[each] for each in after])
-    shown = list(islice(changes, _SHOWN))
-    return shown, len(shown) + sum(1 for _ in islice(changes, _COUNTED - len(shown)))
+    changes = islice(compare_files([facts[each] for each in before], [facts[each] for each in after]), _COUNTED)
+    count, shown = 0, []
+    for change in changes:
+        if start <= count < stop:
+            shown.append(change)
+        count += 1
+    return shown, count

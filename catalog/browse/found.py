@@ -16,7 +16,7 @@ from catalog.errors import BlobNotLinked, ImageUnknown, ImageUnread
 from catalog.images.chains import chain_id
 from catalog.images.config import ImageConfig, read_config
 from catalog.images.facts import ChainFacts
-from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
+from catalog.images.manifests import DEEPEST, ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts
 from catalog.metadata import cursors, images
 from catalog.metadata.images import Holding
@@ -30,11 +30,13 @@ _MOST_HOLDINGS = 100
 
 @dataclass(frozen=True, slots=True)
 class FoundManifest:
-    """A manifest that the caller may read in *holdings* (at least one), the first by name first."""
+    """A manifest that the caller may read in *held_in* repositories: *holdings* are the first 100 of them by name (at
+    least one)."""
 
     digest: Digest
     content: bytes
     holdings: list[Holding]
+    held_in: int
     read: ImageManifest | IndexManifest | None
 
     @property
@@ -82,29 +84,38 @@ class Finder:
         Raises:
             ImageUnknown: no repository that *caller* may read holds it.
         """
-        holdings = await images.holding(self._database, await self._access.visible(caller), digest)
+        holdings = await self.holdings(caller, digest)
         known = holdings[:_MOST_HOLDINGS]
         for holding in known:
             content = await images.content(self._database, holding.repository_id, digest)
             if content is not None:
-                return FoundManifest(digest, content, known, read_manifest(content, holding.media_type))
+                read = read_manifest(content, holding.media_type)
+                return FoundManifest(digest, content, known, len(holdings), read)
         raise ImageUnknown(digest)
+
+    async def holdings(self, caller: Caller, digest: Digest) -> list[Holding]:
+        """List the repositories that *caller* may read and that hold the manifest, by name."""
+        return await images.holding(self._database, await self._access.visible(caller), digest)
 
     async def image(
         self, caller: Caller, digest: Digest, platform: str | None = None
     ) -> tuple[FoundManifest, FoundManifest | None]:
-        """Find an image, and the index that it was chosen from, if *digest* is one's.
+        """Find an image, and the index that it was chosen from, if *digest* is one's. An index may list indexes.
 
         Raises:
-            ImageUnknown: there is none, or the index has none for *platform*.
+            ImageUnknown: there is none, or the index has none for *platform*, or none that is near enough.
         """
-        found = await self.manifest(caller, digest)
-        if not isinstance(found.read, IndexManifest):
-            return found, None
-        child = found.read.choose(platform)
-        if child is None:
-            raise ImageUnknown(digest)
-        return await self.manifest(caller, child.digest), found
+        found, index = await self.manifest(caller, digest), None
+        for _ in range(DEEPEST):
+            if not isinstance(found.read, IndexManifest):
+                return found, index
+            index = index or found
+            child = found.read.choose(platform)
+            if child is None:
+                break
+            platform = None if child.platform else platform
+            found = await self.manifest(caller, child.digest)
+        raise ImageUnknown(digest)
 
     async def config(self, found: FoundManifest) -> ImageConfig | None:
         """Return an image's config; None where it is no image, or its config is not in a repository that holds it."""

@@ -16,8 +16,10 @@ from catalog.browse.answers import (
     LayerRow,
     Piece,
     Place,
+    PlacesAnswer,
     PlatformRow,
     Relation,
+    RelationsAnswer,
     Step,
 )
 from catalog.browse.found import Finder, FoundManifest, ReadLayers
@@ -35,6 +37,7 @@ from database import Database
 
 _MOST_DERIVED = 25
 _MOST_BASES = 10
+_MOST_TAGS = 1000
 
 
 class ImageAnswers:
@@ -56,8 +59,8 @@ class ImageAnswers:
         read = await self._finder.layers(found, config)
         image = found.read if isinstance(found.read, ImageManifest) else None
         chain = read.chain
-        base = await self._bases(caller, found, config, read)
-        derived_count, derived = await self._derived(caller, read)
+        base_count, bases = await self._bases(caller, read, 1, _MOST_BASES)
+        derived_count, derived = await self._derived(caller, read, 1, _MOST_DERIVED)
         return ImageAnswer(
             digest=found.digest.text,
             index=None if index is None else index.digest.text,
@@ -73,13 +76,15 @@ class ImageAnswers:
             distro="" if chain is None or chain.distro is None else chain.distro.name or chain.distro.id,
             state=read.state,
             places=[await self._place(holding, found.digest) for holding in found.holdings],
+            place_count=found.held_in,
             layers=await self.layers(caller, found, config, read),
             config=None if config is None else _config(config),
             config_digest="" if image is None else image.config.digest.text,
             annotations={} if image is None else image.annotations,
             packages={} if chain is None else dict(Counter(each.ecosystem for each in chain.packages)),
             removed_packages=0 if chain is None else len(chain.removed),
-            base=base,
+            base=self._declared(found, config) + bases,
+            base_count=base_count,
             derived=derived,
             derived_count=derived_count,
             limits_reached=[
@@ -88,6 +93,29 @@ class ImageAnswers:
                 *([] if image is None else image.limits),
             ],
         )
+
+    async def bases(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        """See `Browse.bases`."""
+        total, bases = await self._bases(caller, await self._read(caller, digest, platform), page, size)
+        return RelationsAnswer(bases, total, page, size)
+
+    async def derived(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        """See `Browse.derived`."""
+        total, derived = await self._derived(caller, await self._read(caller, digest, platform), page, size)
+        return RelationsAnswer(derived, total, page, size)
+
+    async def places(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> PlacesAnswer:
+        """See `Browse.places`."""
+        found, _ = await self._finder.image(caller, digest, platform)
+        holdings = await self._finder.holdings(caller, found.digest)
+        some = holdings[(page - 1) * size : page * size]
+        return PlacesAnswer([await self._place(each, found.digest) for each in some], len(holdings), page, size)
 
     async def layers(
         self, caller: Caller, found: FoundManifest, config: ImageConfig | None, read: ReadLayers
@@ -195,35 +223,48 @@ class ImageAnswers:
         return sum([await images.pulls_since(self._database, each.repository_id, since) for each in found.holdings])
 
     async def _place(self, holding: images.Holding, digest: Digest) -> Place:
-        parents = await images.parents(self._database, holding.repository_id, digest)
-        tags = await images.tags_of(self._database, holding.repository_id, [digest.text, *parents])
-        return Place(holding.name.short(self._default_namespace), tags, holding.pushed, holding.deprecated)
+        indexes = await images.ancestors(self._database, holding.repository_id, digest)
+        tags = await images.tags_of(self._database, holding.repository_id, [digest.text, *indexes])
+        name = holding.name.short(self._default_namespace)
+        return Place(name, tags[:_MOST_TAGS], holding.pushed, holding.deprecated, len(tags))
 
-    async def _bases(
-        self, caller: Caller, found: FoundManifest, config: ImageConfig | None, read: ReadLayers
-    ) -> list[Relation]:
-        """List what the image says that it is built on, then the images whose stack is the bottom of its own."""
-        declared = [] if config is None else self._declared(found, config)
+    async def _read(self, caller: Caller, digest: Digest, platform: str | None) -> ReadLayers:
+        """Return what is known of an image's layers.
+
+        Raises:
+            ImageUnknown: there is no such image.
+            ImageUnread: they were not read, or could not be.
+        """
+        found, _ = await self._finder.image(caller, digest, platform)
+        read = await self._finder.layers(found, await self._finder.config(found))
+        await self._finder.require_chain(found, read)
+        return read
+
+    async def _bases(self, caller: Caller, read: ReadLayers, page: int, size: int) -> tuple[int, list[Relation]]:
+        """Count the images whose stack is the bottom of the image's own, and list a page of them."""
         chains = [each.text for each in chain_ids(read.diff_ids)]
         if len(chains) < 2 or read.chain is None:
-            return declared
+            return 0, []
         below = Terms("top", tuple(chains[:-1]))
         # The longest stacks are the nearest: in the order of their layers, one request finds them among any number.
-        _, hits = await self._search.images_with(caller, below, 1, _MOST_BASES, sort="layers")
-        return declared + [_relation(hit) for hit in hits]
+        total, hits = await self._search.images_with(caller, below, page, size, sort="layers")
+        return total, [_relation(hit) for hit in hits]
 
     @staticmethod
-    def _declared(found: FoundManifest, config: ImageConfig) -> list[Relation]:
-        assert isinstance(found.read, ImageManifest)
+    def _declared(found: FoundManifest, config: ImageConfig | None) -> list[Relation]:
+        """Tell what the image says that it is built on."""
+        if config is None or not isinstance(found.read, ImageManifest):
+            return []
         name, digest = config.declared_base(found.read.annotations)
         return [Relation(name, [], digest, "", 0, "declared")] if name or digest else []
 
-    async def _derived(self, caller: Caller, read: ReadLayers) -> tuple[int, list[Relation]]:
+    async def _derived(self, caller: Caller, read: ReadLayers, page: int, size: int) -> tuple[int, list[Relation]]:
+        """Count the images whose stack begins with the image's and goes on, and list a page of them."""
         if read.chain is None or not read.diff_ids:
             return 0, []
         top = chain_ids(read.diff_ids)[-1].text
         above = Every((Term("chain", top), Without(Term("top", top))))
-        total, hits = await self._search.images_with(caller, above, 1, _MOST_DERIVED)
+        total, hits = await self._search.images_with(caller, above, page, size)
         return total, [_relation(hit) for hit in hits]
 
 

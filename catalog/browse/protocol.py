@@ -13,6 +13,8 @@ from catalog.browse.answers import (
     ImageAnswer,
     LayerAnswer,
     PackageAnswer,
+    PlacesAnswer,
+    RelationsAnswer,
     RepositoryAnswer,
     SearchAnswer,
     Suggestion,
@@ -51,7 +53,9 @@ class Browse(Protocol):
     async def repository(self, caller: Caller, name: RepositoryName) -> RepositoryAnswer:
         """Raises: RepositoryUnknown."""
 
-    async def tags(self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100) -> TagsAnswer:
+    async def tags(
+        self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100, digest: Digest | None = None
+    ) -> TagsAnswer:
         """Raises: RepositoryUnknown."""
 
     async def tag_history(
@@ -67,6 +71,21 @@ class Browse(Protocol):
 
     async def image(self, caller: Caller, digest: Digest, platform: str | None = None) -> ImageAnswer:
         """*platform* chooses from an index (default ``linux/amd64``, else its first). Raises: ImageUnknown."""
+
+    async def bases(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        """List the images whose layers are the bottom ones of the image's. Raises: ImageUnknown, ImageUnread."""
+
+    async def derived(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        """List the images that have more layers on the image's. Raises: ImageUnknown, ImageUnread."""
+
+    async def places(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> PlacesAnswer:
+        """List the repositories that hold the image, with its tags there. Raises: ImageUnknown."""
 
     async def packages(self, caller: Caller, digest: Digest, platform: str | None = None) -> PackagesAnswer:
         """Raises: ImageUnknown, ImageUnread."""
@@ -92,9 +111,18 @@ class Browse(Protocol):
         """*digest* is a diff_id or that of a blob. Raises: LayerUnknown."""
 
     async def package(
-        self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25
+        self,
+        caller: Caller,
+        ecosystem: str,
+        name: str,
+        range: str = "",
+        page: int = 1,
+        size: int = 25,
+        versions_page: int = 1,
+        versions_size: int = 100,
     ) -> PackageAnswer:
-        """*range* is as in the query language: ``<3.0.7``, ``>=1,<2`` or a version. Raises: PackageUnknown."""
+        """*range* is as in the query language: ``<3.0.7``, ``>=1,<2`` or a version. Versions and images have pages of
+        their own. Raises: PackageUnknown."""
 
     async def find_files(
         self,
@@ -110,5 +138,13 @@ class Browse(Protocol):
         """Find files by exactly one of path, name (each may end in ``*``) and sha256; *deleted* is empty, ``yes`` (only
         those that an upper layer hides) or ``include``."""
 
-    async def diff(self, caller: Caller, before: Digest, after: Digest, platform: str | None = None) -> DiffAnswer:
-        """Compare two images. Raises: ImageUnknown, ImageUnread."""
+    async def diff(
+        self,
+        caller: Caller,
+        before: Digest,
+        after: Digest,
+        platform: str | None = None,
+        page: int = 1,
+        size: int = 1000,
+    ) -> DiffAnswer:
+        """Compare two images; the files that differ come in pages. Raises: ImageUnknown, ImageUnread."""

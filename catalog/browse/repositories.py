@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from auth import people
 from auth.access import Access
@@ -11,7 +12,7 @@ from cas import Digest, Reference, RepositoryName, parse_reference
 from catalog.browse.answers import RepositoryAnswer, TagHistoryAnswer, TagMove, TagRow, TagsAnswer
 from catalog.browse.found import Finder, FoundManifest, state_of
 from catalog.errors import RepositoryUnknown
-from catalog.images.manifests import UNKNOWN, ImageManifest, IndexManifest, read_manifest, size_of
+from catalog.images.manifests import DEEPEST, UNKNOWN, ImageManifest, IndexManifest, read_manifest, size_of
 from catalog.metadata import images, manifests, repositories
 from catalog.metadata.images import MONTH, Holding, TagOf
 from catalog.metadata.repositories import Repository
@@ -19,6 +20,8 @@ from database import Database
 
 _NEWEST = 100
 _LAST = 2**62
+
+_Read = ImageManifest | IndexManifest | None
 
 
 class RepositoryAnswers:
@@ -51,10 +54,16 @@ class RepositoryAnswers:
             actions=sorted(await self._access.actions(caller, name)),
         )
 
-    async def tags(self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100) -> TagsAnswer:
+    async def tags(
+        self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100, digest: Digest | None = None
+    ) -> TagsAnswer:
         """See `Browse.tags`."""
         found = await self._readable(caller, name)
-        rows = await images.tags_after(self._database, found.id, after, most + 1)
+        if digest is None:
+            rows = await images.tags_after(self._database, found.id, after, most + 1)
+        else:
+            among = [digest.text, *await images.ancestors(self._database, found.id, digest)]
+            rows = await images.tags_of_after(self._database, found.id, among, after, most + 1)
         page = rows[:most]
         return TagsAnswer(tags=await self._rows(found, page), next=page[-1].name if len(rows) > most else None)
 
@@ -94,36 +103,41 @@ class RepositoryAnswers:
         """Describe *tags*. An index is as large as its image that is shown first; a job that is still to be done for
         that says how far it was read."""
         read = [read_manifest(tag.content, tag.media_type) for tag in tags]
-        shown = [_shown(tag, manifest) for tag, manifest in zip(tags, read, strict=True)]
-        waiting = await images.jobs_among(self._database, repository.id, shown)
-        children = await images.contents(
-            self._database,
-            repository.id,
-            [digest for digest, manifest in zip(shown, read, strict=True) if isinstance(manifest, IndexManifest)],
-        )
+        shown = await self._shown(repository, tags, read)
+        waiting = await images.jobs_among(self._database, repository.id, [digest for digest, _ in shown])
         rows = []
-        for tag, manifest, digest in zip(tags, read, shown, strict=True):
+        for tag, manifest, (digest, image) in zip(tags, read, shown, strict=True):
             if isinstance(manifest, IndexManifest):
                 platforms = [child.platform for child in manifest.children if child.platform not in ("", UNKNOWN)]
-                media_type, content = children.get(digest, ("", b""))
-                size = size_of(read_manifest(content, media_type))
             else:
-                platforms, size = await self._platform(repository, tag, manifest), size_of(manifest)
+                platforms = await self._platform(repository, tag, manifest)
             state = state_of(waiting.get(digest))
-            rows.append(TagRow(tag.name, tag.digest, tag.media_type, tag.moved, size, platforms, state))
+            rows.append(TagRow(tag.name, tag.digest, tag.media_type, tag.moved, size_of(image), platforms, state))
         return rows
 
-    async def _platform(
-        self, repository: Repository, tag: TagOf, manifest: ImageManifest | IndexManifest | None
-    ) -> list[str]:
+    async def _shown(
+        self, repository: Repository, tags: Sequence[TagOf], read: Sequence[_Read]
+    ) -> list[tuple[str, _Read]]:
+        """Return the digest and the manifest of the image that each tag stands for: of an index, the one that is shown
+        first; the manifest is None where the repository does not have it."""
+        shown = [(tag.digest, manifest) for tag, manifest in zip(tags, read, strict=True)]
+        for _ in range(DEEPEST - 1):
+            chosen = {
+                place: child.digest.text
+                for place, (_, manifest) in enumerate(shown)
+                if isinstance(manifest, IndexManifest) and (child := manifest.choose()) is not None
+            }
+            if not chosen:
+                break
+            contents = await images.contents(self._database, repository.id, list(chosen.values()))
+            for place, digest in chosen.items():
+                media_type, content = contents.get(digest, ("", b""))
+                shown[place] = digest, read_manifest(content, media_type)
+        return shown
+
+    async def _platform(self, repository: Repository, tag: TagOf, manifest: _Read) -> list[str]:
         here = Holding(
             repository.id, repository.name, repository.public, repository.deprecated, tag.media_type, tag.moved
         )
-        config = await self._finder.config(FoundManifest(Digest.parse(tag.digest), tag.content, [here], manifest))
+        config = await self._finder.config(FoundManifest(Digest.parse(tag.digest), tag.content, [here], 1, manifest))
         return [config.platform] if config is not None and config.platform else []
-
-
-def _shown(tag: TagOf, manifest: ImageManifest | IndexManifest | None) -> str:
-    """Return the digest of the image that a tag stands for: of an index, the one that is shown first."""
-    child = manifest.choose() if isinstance(manifest, IndexManifest) else None
-    return tag.digest if child is None else child.digest.text

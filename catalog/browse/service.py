@@ -17,6 +17,8 @@ from catalog.browse.answers import (
     ImageAnswer,
     LayerAnswer,
     PackageAnswer,
+    PlacesAnswer,
+    RelationsAnswer,
     RepositoryAnswer,
     SearchAnswer,
     Suggestion,
@@ -86,8 +88,10 @@ class BrowseService:
     async def repository(self, caller: Caller, name: RepositoryName) -> RepositoryAnswer:
         return await self._repositories.repository(caller, name)
 
-    async def tags(self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100) -> TagsAnswer:
-        return await self._repositories.tags(caller, name, after, most)
+    async def tags(
+        self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100, digest: Digest | None = None
+    ) -> TagsAnswer:
+        return await self._repositories.tags(caller, name, after, most, digest)
 
     async def tag_history(
         self, caller: Caller, name: RepositoryName, tag: str | None = None, before: int | None = None, most: int = 100
@@ -99,6 +103,21 @@ class BrowseService:
 
     async def image(self, caller: Caller, digest: Digest, platform: str | None = None) -> ImageAnswer:
         return await self._images.image(caller, digest, platform)
+
+    async def bases(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        return await self._images.bases(caller, digest, platform, page, size)
+
+    async def derived(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        return await self._images.derived(caller, digest, platform, page, size)
+
+    async def places(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> PlacesAnswer:
+        return await self._images.places(caller, digest, platform, page, size)
 
     async def packages(self, caller: Caller, digest: Digest, platform: str | None = None) -> PackagesAnswer:
         return await self._images.packages(caller, digest, platform)
@@ -129,9 +148,17 @@ class BrowseService:
         return await self._contents.layer(caller, digest, page, size)
 
     async def package(
-        self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25
+        self,
+        caller: Caller,
+        ecosystem: str,
+        name: str,
+        range: str = "",
+        page: int = 1,
+        size: int = 25,
+        versions_page: int = 1,
+        versions_size: int = 100,
     ) -> PackageAnswer:
-        return await self._contents.package(caller, ecosystem, name, range, page, size)
+        return await self._contents.package(caller, ecosystem, name, range, page, size, versions_page, versions_size)
 
     async def find_files(
         self,
@@ -148,5 +175,13 @@ class BrowseService:
             caller, path=path, name=name, sha256=sha256, deleted=deleted, page=page, size=size
         )
 
-    async def diff(self, caller: Caller, before: Digest, after: Digest, platform: str | None = None) -> DiffAnswer:
-        return await self._differences.diff(caller, before, after, platform)
+    async def diff(
+        self,
+        caller: Caller,
+        before: Digest,
+        after: Digest,
+        platform: str | None = None,
+        page: int = 1,
+        size: int = 1000,
+    ) -> DiffAnswer:
+        return await self._differences.diff(caller, before, after, platform, page, size)

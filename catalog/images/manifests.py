@@ -69,6 +69,10 @@ class ImageManifest:
         return sum(blobs.values())
 
 
+#: Manifests that are looked at on the way from an index to one of its images: indexes may list indexes.
+DEEPEST = 4
+
+
 @dataclass(frozen=True, slots=True)
 class IndexManifest:
     """An index: its children in their order."""

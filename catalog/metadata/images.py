@@ -18,6 +18,8 @@ _DAY = 86_400
 #: Seconds of the thirty days that pulls are counted over.
 MONTH = 30 * _DAY
 
+_MOST_ANCESTORS = 1000
+
 
 def _among(parameter: str) -> Any:
     return select(json_items(bindparam(parameter, type_=Text)).table_valued("value").c.value)
@@ -88,6 +90,17 @@ _TAGS_AFTER = Query(
     select(*_TAG_COLUMNS)
     .select_from(_WITH_MANIFEST)
     .where(tags.c.repository_id == bindparam("repository"), tags.c.name > bindparam("after", type_=Text))
+    .order_by(tags.c.name)
+    .limit(bindparam("most", type_=Integer))
+)
+_TAGS_OF_AFTER = Query(
+    select(*_TAG_COLUMNS)
+    .select_from(_WITH_MANIFEST)
+    .where(
+        tags.c.repository_id == bindparam("repository"),
+        tags.c.digest.in_(_among("digests")),
+        tags.c.name > bindparam("after", type_=Text),
+    )
     .order_by(tags.c.name)
     .limit(bindparam("most", type_=Integer))
 )
@@ -191,6 +204,18 @@ async def parents(reader: Reader, repository_id: str, digest: Digest) -> list[st
     return [str(parent) for (parent,) in await reader.all(_PARENTS, repository=repository_id, wanted=digest.text)]
 
 
+async def ancestors(reader: Reader, repository_id: str, digest: Digest) -> list[str]:
+    """List the indexes of the repository that hold the manifest, and those that hold these: at most 1,000."""
+    found: dict[str, None] = {}
+    waiting = [digest]
+    while waiting and len(found) < _MOST_ANCESTORS:
+        for parent in await parents(reader, repository_id, waiting.pop()):
+            if parent not in found:
+                found[parent] = None
+                waiting.append(Digest.parse(parent))
+    return list(found)[:_MOST_ANCESTORS]
+
+
 async def tags_of(reader: Reader, repository_id: str, digests: list[str]) -> list[str]:
     """List the tags that point to any of *digests*, those that moved last first."""
     rows = await reader.all(_TAGS_OF, repository=repository_id, digests=json.dumps(digests))
@@ -218,6 +243,14 @@ async def linked(reader: Reader, repository_id: str, digests: list[str]) -> set[
 async def tags_after(reader: Reader, repository_id: str, after: str, most: int) -> list[TagOf]:
     """List tags with their manifests by name, after *after*."""
     return [TagOf(*row) for row in await reader.all(_TAGS_AFTER, repository=repository_id, after=after, most=most)]
+
+
+async def tags_of_after(reader: Reader, repository_id: str, digests: list[str], after: str, most: int) -> list[TagOf]:
+    """List the tags that point to any of *digests*, with their manifests, by name, after *after*."""
+    rows = await reader.all(
+        _TAGS_OF_AFTER, repository=repository_id, digests=json.dumps(digests), after=after, most=most
+    )
+    return [TagOf(*row) for row in rows]
 
 
 async def newest_tags(reader: Reader, repository_id: str, most: int) -> list[TagOf]:

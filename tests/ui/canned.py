@@ -39,8 +39,10 @@ from catalog.browse.answers import (
     PackageHit,
     Piece,
     Place,
+    PlacesAnswer,
     PlatformRow,
     Relation,
+    RelationsAnswer,
     RepositoryAnswer,
     RepositoryHit,
     SearchAnswer,
@@ -432,9 +434,10 @@ def image(**changes: object) -> ImageAnswer:
         distro="debian 12",
         state=State("read"),
         places=[
-            Place("shop", ["1.4.2", "1.4", "latest"], now - 3 * HOUR, False),
-            Place("team/mirror/shop", ["1.4.2"], now - HOUR, True),
+            Place("shop", ["1.4.2", "1.4", "latest"], now - 3 * HOUR, False, 3),
+            Place("team/mirror/shop", ["1.4.2"], now - HOUR, True, 1),
         ],
+        place_count=2,
         layers=layers(),
         config=config,
         config_digest=digest("config"),
@@ -445,6 +448,7 @@ def image(**changes: object) -> ImageAnswer:
             Relation("debian", ["12-slim"], digest("debian"), "linux/amd64", 1, "layers"),
             Relation("docker.io/library/debian", ["12-slim"], "", "", 0, "declared"),
         ],
+        base_count=1,
         derived=[Relation("team/shop-with-tools", ["nightly"], digest("derived"), "linux/amd64", 8, "layers")],
         derived_count=31,
         limits_reached=[],
@@ -576,7 +580,9 @@ class CannedBrowse:
             raise RepositoryUnknown(name)
         return known[short]
 
-    async def tags(self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100) -> TagsAnswer:
+    async def tags(
+        self, caller: Caller, name: RepositoryName, after: str = "", most: int = 100, digest: Digest | None = None
+    ) -> TagsAnswer:
         answer = await self.repository(caller, name)
         rows = sorted(answer.tags, key=lambda row: row.name)
         return TagsAnswer([row for row in rows if row.name > after][:5], rows[4].name if not after and rows else None)
@@ -620,7 +626,7 @@ class CannedBrowse:
             )
             for row in layers()
         ]
-        plain = {"platforms": [], "index": None, "base": [], "derived": [], "derived_count": 0}
+        plain = {"platforms": [], "index": None, "base": [], "base_count": 0, "derived": [], "derived_count": 0}
         known = {
             SHOP: image(),
             INDEX: image(),
@@ -633,7 +639,7 @@ class CannedBrowse:
                 files=0,
                 packages={},
                 distro="",
-                places=[Place("shop", ["1.5.0-rc1"], 0, False)],
+                places=[Place("shop", ["1.5.0-rc1"], 0, False, 1)],
                 **plain,
             ),
             POSTPONED: image(
@@ -644,7 +650,7 @@ class CannedBrowse:
                 files=0,
                 packages={},
                 distro="",
-                places=[Place("shop", ["1.5.0-rc2"], 0, False)],
+                places=[Place("shop", ["1.5.0-rc2"], 0, False, 1)],
                 **plain,
             ),
             FAILED: image(
@@ -655,7 +661,7 @@ class CannedBrowse:
                 files=0,
                 packages={},
                 distro="",
-                places=[Place("shop", ["broken"], 0, False)],
+                places=[Place("shop", ["broken"], 0, False, 1)],
                 **plain,
             ),
             ARTIFACT: image(
@@ -667,13 +673,13 @@ class CannedBrowse:
                 packages={},
                 files=0,
                 distro="",
-                places=[Place("shop", [], 0, False)],
+                places=[Place("shop", [], 0, False, 0)],
                 **plain,
             ),
             EVIL: image(
                 digest=EVIL,
                 limits_reached=["at most 200,000 entries of a layer are kept; layer 1 has more"],
-                places=[Place(LONG, [], 0, False)],
+                places=[Place(LONG, [], 0, False, 0)],
                 layers=[replace(row, created_by=HOSTILE, installed=[HOSTILE], size=1 + row.index) for row in layers()],
                 **plain,
             ),
@@ -681,6 +687,24 @@ class CannedBrowse:
         if digest.text not in known:
             raise ImageUnknown(digest)
         return known[digest.text]
+
+    async def bases(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        found = await self.image(caller, digest)
+        return RelationsAnswer(found.base, found.base_count, page, size)
+
+    async def derived(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> RelationsAnswer:
+        found = await self.image(caller, digest)
+        return RelationsAnswer(found.derived, found.derived_count, page, size)
+
+    async def places(
+        self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
+    ) -> PlacesAnswer:
+        found = await self.image(caller, digest)
+        return PlacesAnswer(found.places, found.place_count, page, size)
 
     async def packages(self, caller: Caller, digest: Digest, platform: str | None = None) -> PackagesAnswer:
         found = await self.image(caller, digest, platform)
@@ -763,7 +787,15 @@ class CannedBrowse:
         raise LayerUnknown(digest)
 
     async def package(
-        self, caller: Caller, ecosystem: str, name: str, range: str = "", page: int = 1, size: int = 25
+        self,
+        caller: Caller,
+        ecosystem: str,
+        name: str,
+        range: str = "",
+        page: int = 1,
+        size: int = 25,
+        versions_page: int = 1,
+        versions_size: int = 100,
     ) -> PackageAnswer:
         if name == "none":
             raise PackageUnknown(ecosystem, name)
@@ -778,6 +810,7 @@ class CannedBrowse:
             name,
             range,
             versions,
+            104,
             31,
             [image_hit(matched=[f"{ecosystem}/{name}@3.0.15-1~deb12u1"]), image_hit("team/mirror/shop", ("1.4.2",))],
             page,
@@ -815,7 +848,15 @@ class CannedBrowse:
             size,
         )
 
-    async def diff(self, caller: Caller, before: Digest, after: Digest, platform: str | None = None) -> DiffAnswer:
+    async def diff(
+        self,
+        caller: Caller,
+        before: Digest,
+        after: Digest,
+        platform: str | None = None,
+        page: int = 1,
+        size: int = 1000,
+    ) -> DiffAnswer:
         for each in (before, after):
             if (found := await self.image(caller, each)).state.name != "read":
                 raise not_read(each, found.state)
@@ -841,4 +882,6 @@ class CannedBrowse:
             1204,
             int(110 * MIB),
             int(118.2 * MIB),
+            page,
+            size,
         )

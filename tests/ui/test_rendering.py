@@ -62,6 +62,7 @@ PAGES = [
     (f"/l/{digest('layer 1')}", "61"),
     (f"/l/{digest('blob 1')}?page=2", digest("layer 1")),
     ("/p/deb/openssl", "with any version"),
+    ("/p/deb/openssl", "And 101 older ones"),
     ("/p/deb/openssl?version=%3C3.0.15", "with &lt;3.0.15"),
     ("/p/npm/@babel/core", "@babel/core"),
     (f"/p/npm/{quote(HOSTILE, safe='')}", "31 images"),

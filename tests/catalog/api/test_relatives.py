@@ -1,17 +1,22 @@
-"""What an image is built on and what is built on it, where there is much of either."""
+"""What an image is built on, what is built on it, where it is and which index it is of, where there is much of that."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cas.directory import DirectoryStore
+from tests.catalog.images import descriptor, index
 from tests.catalog.whole import Site, opened
 from tests.database.engines import fresh_database
-from tests.ingest.in_process import image, small
+from tests.ingest import tars
+from tests.ingest.in_process import image, small, status
 
+OCI = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 BOTTOM, MIDDLE, TOP = small("bottom"), small("middle"), small("top")
 
 
@@ -37,3 +42,112 @@ async def test_the_nearest_base_is_found_among_any_number_of_lower_ones(site: Si
 
     assert [base["repository"] for base in told["base"]][:2] == ["alice/nearest", "alice/lower"]
     assert [base["layers"] for base in told["base"]] == [2] + [1] * 9
+    assert (told["base_count"], (await site.get(f"/api/v1/images/{built}/bases")).json()["total"]) == (102, 102)
+
+
+async def everything(site: Site, path: str, member: str, size: int) -> list[dict[str, Any]]:
+    """Page through a list to its end."""
+    found: list[dict[str, Any]] = []
+    for page in range(1, 100):
+        told = (await site.get(f"/api/v1/{path}", params={"page": page, "size": size})).json()
+        assert (told["page"], told["page_size"]) == (page, size)
+        found += told[member]
+        if len(told[member]) < size:
+            break
+    assert len(found) == told["total"]
+    return found
+
+
+async def test_whatever_an_answer_cuts_can_be_paged_to(site: Site) -> None:
+    base = image(BOTTOM)
+    digest = await site.ingest.push("alice/base", base, *(f"v{number}" for number in range(7)))
+    for number in range(27):
+        await site.ingest.push("alice/app", image(BOTTOM, small(str(number))))
+    for number in range(101):
+        await site.ingest.push(f"alice/mirror{number:03}", base)
+    app = await site.ingest.push("alice/last", image(BOTTOM, MIDDLE, TOP))
+    await site.ingest.settled()
+
+    told = (await site.get(f"/api/v1/images/{digest}")).json()
+    derived = await everything(site, f"images/{digest}/derived", "images", 10)
+    places = await everything(site, f"images/{digest}/places", "places", 40)
+    bases = await everything(site, f"images/{app}/bases", "images", 60)
+
+    assert (len(told["derived"]), told["derived_count"]) == (25, 28)
+    assert [each["digest"] for each in derived[:25]] == [each["digest"] for each in told["derived"]]
+    assert len({each["digest"] for each in derived}) == 28
+    assert (len(told["places"]), told["place_count"]) == (100, 102)
+    names = ["alice/base", *(f"alice/mirror{number:03}" for number in range(101))]
+    assert [place["repository"] for place in places] == names
+    assert (len(places[0]["tags"]), places[0]["tag_count"]) == (7, 7)
+    assert {each["repository"] for each in bases} == set(names)
+    assert len(bases) == 102
+
+
+async def test_the_tags_of_one_image_come_in_pages(site: Site) -> None:
+    """Those of indexes that hold it are its own too."""
+    one = image(BOTTOM)
+    digest = await site.ingest.push("alice/app", one, "v1", "v3")
+    other = await site.ingest.push("alice/app", image(TOP), "v2")
+    await site.ingest.push_manifest("alice/app", index(descriptor(one.manifest, OCI)), "v4")
+    question = {"repository": "alice/app", "digest": digest.text, "most": 2}
+
+    first = (await site.get("/api/v1/tags", params=question)).json()
+    rest = (await site.get("/api/v1/tags", params={**question, "after": first["next"]})).json()
+    others = (await site.get("/api/v1/tags", params={**question, "digest": other.text})).json()
+
+    assert [tag["name"] for tag in first["tags"] + rest["tags"]] == ["v1", "v3", "v4"]
+    assert rest["next"] is None
+    assert [tag["name"] for tag in others["tags"]] == ["v2"]
+    assert (await site.get("/api/v1/tags", params={**question, "digest": "sha256:x"})).status_code == 400
+
+
+async def test_versions_of_a_package_and_files_that_differ_come_in_pages(site: Site) -> None:
+    digests = []
+    for number in range(5):
+        files = {"etc/": None, "var/lib/dpkg/status": status(("tool", f"1.{number}-1"))}
+        layer = tars.layer({**files, **{f"etc/{each}": str(number) for each in range(3)}})
+        digests.append(await site.ingest.push("alice/app", image(layer)))
+    await site.ingest.settled()
+
+    def versions(answer: Any) -> list[str]:
+        return [each["version"] for each in answer["versions"]]
+
+    path = "/api/v1/packages/deb/tool"
+    first = (await site.get(path, params={"versions_size": 3})).json()
+    rest = (await site.get(path, params={"versions_size": 3, "versions_page": 2})).json()
+    assert (versions(first), first["version_count"]) == (["1.4-1", "1.3-1", "1.2-1"], 5)
+    assert (versions(rest), rest["version_count"], rest["image_count"]) == (["1.1-1", "1.0-1"], 5, 5)
+
+    question = {"from": digests[0].text, "to": digests[1].text, "size": 2}
+    pages = [(await site.get("/api/v1/diff", params={**question, "page": page})).json() for page in (1, 2, 3)]
+    changed = [[change["path"] for change in page["files"]] for page in pages]
+    assert changed == [["etc/0", "etc/1"], ["etc/2", "var/lib/dpkg/status"], []]
+    assert {page["file_count"] for page in pages} == {4}
+
+
+async def test_an_index_of_indexes_is_shown_with_one_of_its_images(site: Site) -> None:
+    """As `portolan analyze` does it."""
+    amd64 = await site.ingest.push("alice/app", image(BOTTOM))
+    arm64 = await site.ingest.push("alice/app", image(TOP, config={"architecture": "arm64"}))
+    platforms = [{"os": "linux", "architecture": architecture} for architecture in ("arm64", "amd64")]
+    inner = await site.ingest.push_manifest(
+        "alice/app",
+        index(*(descriptor(of, OCI, platform=on) for of, on in zip((arm64, amd64), platforms, strict=True))),
+    )
+    outer = await site.ingest.push_manifest("alice/app", index(descriptor(inner, INDEX)), "v1")
+    before = (await site.get("/api/v1/tags", params={"repository": "alice/app"})).json()["tags"][0]
+    await site.ingest.settled()
+    after = (await site.get("/api/v1/tags", params={"repository": "alice/app"})).json()["tags"][0]
+
+    told = (await site.get(f"/api/v1/images/{outer}")).json()
+
+    assert (told["digest"], told["index"], told["state"]["name"]) == (amd64.text, outer.text, "read")
+    assert told["places"][0]["tags"] == ["v1"]
+    assert (await site.get(f"/api/v1/images/{outer}/packages")).json()["image"] == amd64.text
+    assert (before["size"], after["size"]) == (told["size"], told["size"])
+    assert after["state"]["name"] == "read"
+    third = await site.ingest.push_manifest("alice/app", index(descriptor(outer, INDEX)))
+    fourth = await site.ingest.push_manifest("alice/app", index(descriptor(third, INDEX)))
+    assert (await site.get(f"/api/v1/images/{third}")).json()["digest"] == amd64.text
+    assert (await site.get(f"/api/v1/images/{fourth}")).status_code == 404
