@@ -36,6 +36,14 @@ from auth.tokens import LONGEST_NAME, Token, Tokens
 _LONGEST_BODY = 16 * 1024
 _NOT_STORED = {"Cache-Control": "no-store"}
 
+#: Seconds that a token may live, at most.
+LONGEST_LIFE = 100 * 366 * 24 * 3600
+
+#: Members of bodies, which `auth.description` describes: those that must be there, and those that may be.
+PASSWORDS: dict[str, type] = {"current": str, "new": str}
+NAMED: dict[str, type] = {"name": str}
+NARROWED: dict[str, type] = {"scopes": str, "expires_in": int}
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -59,7 +67,7 @@ class AccountApi:
     async def change_password(self, request: Request) -> Response:
         """``PUT /api/v1/account/password`` ``{"current", "new"}``: 204; refresh tokens end, personal ones stay."""
         caller = await self._account(request)
-        body = await _json(request, {"current": str, "new": str})
+        body = await _json(request, PASSWORDS)
         try:
             proved = await self._sign_in.by_password(caller.name, body["current"], address_of(request))
         except BadCredentials:
@@ -81,11 +89,11 @@ class AccountApi:
         *scopes* is text in the grammar of `auth.limits`; left out, nothing is narrowed. *expires_in* is in seconds.
         """
         caller = await self._account(request)
-        body = await _json(request, {"name": str}, {"scopes": str, "expires_in": int})
+        body = await _json(request, NAMED, NARROWED)
         if not 0 < len(body["name"]) <= LONGEST_NAME or not body["name"].isprintable():
             raise InvalidParameters(f"expected a name of 1 to {LONGEST_NAME} characters that can be printed")
         expires_in = body.get("expires_in")
-        if expires_in is not None and not 0 < expires_in <= 100 * 366 * 24 * 3600:
+        if expires_in is not None and not 0 < expires_in <= LONGEST_LIFE:
             raise InvalidParameters("expected expires_in to be a number of seconds, more than none")
         limits = Limits.parse(body["scopes"], self._default_namespace) if "scopes" in body else None
 
@@ -125,13 +133,14 @@ def problem(error: AuthError) -> Response:
     """Phrase *error* for a client of the JSON API."""
     match error:
         case BadCredentials():
+            challenge = {"WWW-Authenticate": 'Basic realm="portolan", charset="UTF-8"'}
             return _problem(
-                401, "Sign in to do this", **{"WWW-Authenticate": 'Basic realm="portolan", charset="UTF-8"'}
+                401, "Sign in to do this", "Nobody is signed in, or the credentials are wrong", **challenge
             )
         case NotPermitted(what=what):
             return _problem(403, "Not permitted", f"Refused: {what}.")
         case TokenUnknown():
-            return _problem(404, "No such token")
+            return _problem(404, "No such token", "It was revoked already, has ended, or never was yours.")
         case TooManyTokens(most=most):
             return _problem(409, "Too many tokens", f"You hold {most}: revoke one first.")
         case InvalidPassword(rule=rule):
@@ -146,10 +155,8 @@ def problem(error: AuthError) -> Response:
             raise error
 
 
-def _problem(status: int, title: str, detail: str | None = None, **headers: str) -> Response:
-    body: dict[str, object] = {"type": "about:blank", "title": title, "status": status}
-    if detail is not None:
-        body["detail"] = detail
+def _problem(status: int, title: str, detail: str, **headers: str) -> Response:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(
         body, status_code=status, media_type="application/problem+json", headers={**_NOT_STORED, **headers}
     )

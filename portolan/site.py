@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 
 from auth import api as account_api
 from auth import token_endpoint
+from auth.description import described
 from catalog.api import ApiServices, api_application
 from catalog.metadata import jobs
 from database import DatabaseFull, DatabaseUnavailable
@@ -46,7 +47,7 @@ def site(made: Services) -> Starlette:
         routes=[
             *token_endpoint.routes(tokens),
             *account_api.routes(account),
-            Mount("/api", api_application(_api_services(made), __version__)),
+            Mount("/api", api_application(_api_services(made), __version__, described())),
             *own.health_routes(),
             Route("/metrics", own.metrics_with_token, methods=["GET"]),
             *made.pages.routes(),

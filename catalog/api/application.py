@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -26,8 +27,9 @@ _DESCRIPTION = (
 )
 
 
-def api_application(made: ApiServices, version: str) -> ASGIApp:
-    """Make the application; mount it at ``/api``."""
+def api_application(made: ApiServices, version: str, others: Mapping[str, Any] | None = None) -> ASGIApp:
+    """Make the application; mount it at ``/api``. *others* are the paths, as OpenAPI has them, that somebody else
+    answers below there: they are described with its own."""
     api = FastAPI(
         title="Portolan",
         version=version,
@@ -46,7 +48,7 @@ def api_application(made: ApiServices, version: str) -> ASGIApp:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _refused)
     api.add_exception_handler(Exception, _unexpected)
-    _describe(api)
+    _describe(api, others or {})
     return _Door(api)
 
 
@@ -67,9 +69,10 @@ class _Door:
         await self._inner(scope, receive, send)
 
 
-def _describe(api: FastAPI) -> None:
-    """Complete the description: the form of errors, and the ways to sign in (not to is one of them)."""
+def _describe(api: FastAPI, others: Mapping[str, Any]) -> None:
+    """Complete the description: the form of errors, the ways to sign in (not to is one of them), and *others*."""
     described = api.openapi()
+    described["paths"].update(others)
     schemas = described["components"]["schemas"]
     schemas["Problem"] = Problem.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -57,11 +57,20 @@ OPERATIONS = [
     "GET /v1/packages/{ecosystem}/{name}",
     "GET /v1/files",
     "GET /v1/diff",
+    "PUT /v1/account/password",
+    "GET /v1/tokens",
+    "POST /v1/tokens",
+    "DELETE /v1/tokens/{id}",
 ]
 
 
-#: What takes nothing but a name, of which no text is wrong to the description.
-ANY_TEXT = {"GET /v1/repositories/{name}", "DELETE /v1/repositories/{name}"}
+#: What takes nothing but a name, of which no text is wrong to the description, or nothing at all.
+ANY_TEXT = {
+    "GET /v1/repositories/{name}",
+    "DELETE /v1/repositories/{name}",
+    "DELETE /v1/tokens/{id}",
+    "GET /v1/tokens",
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,14 @@ def api(portolan: Portolan, alice: Person) -> Iterator[httpx.Client]:
     auth = (alice.name, alice.password)
     with httpx.Client(base_url=f"{portolan.url}/api", auth=auth, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def asking(portolan: Portolan, alice: Person) -> dict[str, Person]:
+    """Who asks what: alice, but for what is tried with wrong passwords or makes tokens by the dozen."""
+    bob, carol = portolan.add_person("bob"), portolan.add_person("carol")
+    own = {name: bob for name in OPERATIONS if "tokens" in name}
+    return {**dict.fromkeys(OPERATIONS, alice), **own, "PUT /v1/account/password": carol}
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +135,11 @@ def there(case: schemathesis.Case, image: Image) -> schemathesis.Case:
     ids=lambda value: value.value if isinstance(value, GenerationMode) else value,
 )
 def test_answers_are_as_described(
-    described: Any, api: httpx.Client, alice: Person, image: Image, name: str, mode: GenerationMode
+    described: Any, asking: dict[str, Person], image: Image, name: str, mode: GenerationMode
 ) -> None:
     method, path = name.split()
     operation = described[path][method]
-    headers = {"Authorization": alice.basic}
+    headers = {"Authorization": asking[name].basic}
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
