@@ -134,9 +134,7 @@ def problem(error: AuthError) -> Response:
     match error:
         case BadCredentials():
             challenge = {"WWW-Authenticate": 'Basic realm="portolan", charset="UTF-8"'}
-            return _problem(
-                401, "Sign in to do this", "Nobody is signed in, or the credentials are wrong", **challenge
-            )
+            return _problem(401, "Sign in to do this", "Nobody is signed in, or with wrong credentials.", **challenge)
         case NotPermitted(what=what):
             return _problem(403, "Not permitted", f"Refused: {what}.")
         case TokenUnknown():
