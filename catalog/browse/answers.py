@@ -514,7 +514,7 @@ class ValueChange:
 @dataclass(frozen=True, slots=True)
 class DiffAnswer:
     """How two images differ. *shared* are the layers at the bottom that both have; *files* are a page of *file_count*
-    changes, by path."""
+    changes, by path. *limits_reached* says what was not compared, and why."""
 
     before: ImageHit
     after: ImageHit
@@ -529,3 +529,4 @@ class DiffAnswer:
     size_after: int
     page: int
     page_size: int
+    limits_reached: list[str] = field(default_factory=list)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+
+import msgspec
 
 from auth.callers import Caller
 from cas import Digest
 from cas.derived import Derived
+from cas.entries import Entry
 from cas.errors import DerivedUnknown, LayerIndexUnavailable
 from catalog.browse.answers import DiffAnswer, FileChange, ImageHit, LayerRow
 from catalog.browse.found import Finder, FoundManifest, ReadLayers
 from catalog.browse.images import ImageAnswers
-from catalog.images.compare import compare_configs, compare_files, compare_packages, shared_layers
+from catalog.images.compare import FileComparison, compare_configs, compare_packages, shared_layers
 from catalog.images.config import ImageConfig
-from catalog.images.facts import ChainFacts, LayerFacts
+from catalog.images.facts import ChainFacts
 from catalog.images.objects import decode, facts_name
 
 #: Changes of files that are counted, and can be paged to: beyond that "many" is all that anybody needs to know.
 _COUNTED = 100_000
-#: Comparisons that are made at the same time: each holds two merged trees in memory.
-_AT_ONCE = 2
+#: Entries of the layers of two images up to which their files are compared. Large images have 200,000; what the trees
+#: keep of one takes some 600 bytes.
+_MOST_ENTRIES = 300_000
+
+
+class _Entries(msgspec.Struct):
+    """What is read of `catalog.images.facts.LayerFacts`."""
+
+    entries: list[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class DifferenceAnswers:
         self._finder = finder
         self._images = images
         self._derived = derived
-        self._comparing = asyncio.Semaphore(_AT_ONCE)
+        self._one_by_one = asyncio.Lock()
 
     async def diff(
         self,
@@ -57,7 +67,7 @@ class DifferenceAnswers:
         old, new = await self._side(caller, before, platform), await self._side(caller, after, platform)
         shared = shared_layers([each.text for each in old.read.diff_ids], [each.text for each in new.read.diff_ids])
         start = (page - 1) * size
-        files, count = await self._files(old.read.diff_ids, new.read.diff_ids, start, start + size)
+        files, count, limits = await self._files(old, new, shared, start, start + size)
         return DiffAnswer(
             before=old.hit,
             after=new.hit,
@@ -72,6 +82,7 @@ class DifferenceAnswers:
             size_after=new.hit.size,
             page=page,
             page_size=size,
+            limits_reached=limits,
         )
 
     async def _side(self, caller: Caller, digest: Digest, platform: str | None) -> _Side:
@@ -83,32 +94,40 @@ class DifferenceAnswers:
         return _Side(found, config, read, chain, layers, await self._images.hit(found, config, read))
 
     async def _files(
-        self, before: Sequence[Digest], after: Sequence[Digest], start: int, stop: int
-    ) -> tuple[list[FileChange], int]:
-        if list(before) == list(after):
-            return [], 0
-        async with self._comparing:
-            objects = {each: await self._facts(each) for each in {*before, *after}}
-            return await asyncio.to_thread(_compared, objects, before, after, start, stop)
+        self, old: _Side, new: _Side, shared: int, start: int, stop: int
+    ) -> tuple[list[FileChange], int, list[str]]:
+        """Return the changes of files from *start* to *stop*, how many there are, and why they are not known, if so."""
+        before, after = old.read.diff_ids, new.read.diff_ids
+        if before == after:
+            return [], 0, []
+        entries = sum(layer.entries for layer in (*old.chain.layers, *new.chain.layers[shared:]))
+        if entries > _MOST_ENTRIES:
+            return [], 0, [f"the layers have {entries} entries; files are compared up to {_MOST_ENTRIES} of them"]
+        async with self._one_by_one:
+            comparison = FileComparison()
+            for diff_id in before[:shared]:
+                await self._lay(comparison.lay_both, diff_id)
+            for diff_id in before[shared:]:
+                await self._lay(comparison.lay_before, diff_id)
+            for diff_id in after[shared:]:
+                await self._lay(comparison.lay_after, diff_id)
+            return *await asyncio.to_thread(_listed, comparison, start, stop), []
 
-    async def _facts(self, diff_id: Digest) -> bytes:
+    async def _lay(self, lay: Callable[[Sequence[Entry]], None], diff_id: Digest) -> None:
+        """Lay a layer, and let go of it."""
+
+        def decode_and_lay(content: bytes) -> None:
+            lay(decode(content, _Entries).entries)
+
         try:
-            return await self._derived.get(facts_name(diff_id))
-        except DerivedUnknown:
+            await asyncio.to_thread(decode_and_lay, await self._derived.get(facts_name(diff_id)))
+        except (DerivedUnknown, ValueError):
             raise LayerIndexUnavailable("what is known of the image's layers is being made anew") from None
 
 
-def _compared(
-    objects: dict[Digest, bytes], before: Sequence[Digest], after: Sequence[Digest], start: int, stop: int
-) -> tuple[list[FileChange], int]:
-    """Return the changes from *start* to *stop*, and how many there are."""
-    try:
-        facts = {diff_id: decode(content, LayerFacts) for diff_id, content in objects.items()}
-    except ValueError:
-        raise LayerIndexUnavailable("what is known of the image's layers is being made anew") from None
-    changes = islice(compare_files([facts[each] for each in before], [facts[each] for each in after]), _COUNTED)
+def _listed(comparison: FileComparison, start: int, stop: int) -> tuple[list[FileChange], int]:
     count, shown = 0, []
-    for change in changes:
+    for change in islice(comparison.changes(), _COUNTED):
         if start <= count < stop:
             shown.append(change)
         count += 1

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cas.entries import Entry
 from catalog.browse.answers import FileChange, PackageChange, ValueChange
 from catalog.images.config import ImageConfig
-from catalog.images.facts import ChainFacts, LayerFacts
+from catalog.images.facts import ChainFacts
 from catalog.images.laying import lay
 from catalog.images.tree import Leaf, Tree
 
@@ -47,26 +47,49 @@ def compare_configs(before: ImageConfig | None, after: ImageConfig | None) -> li
     ]
 
 
-def compare_files(before: Sequence[LayerFacts], after: Sequence[LayerFacts]) -> Iterator[FileChange]:
-    """Go through the files (what is no directory) that are in one of two merged trees alone, or differ in more than
-    their times, by path.
+class FileComparison:
+    """Compares the files (what is no directory) of two merged trees. Layers are laid one after the other and let go;
+    what the trees have of them stays.
 
-    The layers at the bottom that both have are laid once; from there on only what the other layers touch is looked at.
+    Those at the bottom that both have are laid once, by `lay_both`. Then come the others of each, by `lay_before` and
+    `lay_after`: what these do not touch is not looked at.
     """
-    shared = shared_layers([each.diff_id for each in before], [each.diff_id for each in after])
-    old = Tree(keep_entries=True)
-    for layer in before[:shared]:
-        lay(old, layer.entries)
-    new = old.copy()
-    touched = _lay(old, before[shared:]) | _lay(new, after[shared:])
-    for path in sorted(touched):
-        was, now = _leaf(old, path), _leaf(new, path)
-        if was is None and now is not None:
-            yield FileChange(path, "added", None, now.size)
-        elif was is not None and now is None:
-            yield FileChange(path, "removed", was.size, None)
-        elif was is not None and now is not None and _content(was) != _content(now):
-            yield FileChange(path, "changed", was.size, now.size)
+
+    def __init__(self) -> None:
+        self._before = Tree(keep_entries=True)
+        self._after: Tree | None = None
+        self._touched: set[str] = set()
+
+    def lay_both(self, entries: Sequence[Entry]) -> None:
+        """Lay a layer that both have; the bottom one first."""
+        lay(self._before, entries)
+
+    def lay_before(self, entries: Sequence[Entry]) -> None:
+        """Lay a layer of the one alone."""
+        self._fork()
+        self._touched |= _touched(self._before, entries)
+
+    def lay_after(self, entries: Sequence[Entry]) -> None:
+        """Lay a layer of the other alone."""
+        self._touched |= _touched(self._fork(), entries)
+
+    def changes(self) -> Iterator[FileChange]:
+        """Go through the files that are in one of both alone, or differ in more than their times, by path."""
+        before, after = self._before, self._fork()
+        for path in sorted(self._touched):
+            was, now = _leaf(before, path), _leaf(after, path)
+            if was is None and now is not None:
+                yield FileChange(path, "added", None, now.size)
+            elif was is not None and now is None:
+                yield FileChange(path, "removed", was.size, None)
+            elif was is not None and now is not None and _content(was) != _content(now):
+                yield FileChange(path, "changed", was.size, now.size)
+
+    def _fork(self) -> Tree:
+        """Return the other tree, which begins where what both have ends."""
+        if self._after is None:
+            self._after = self._before.copy()
+        return self._after
 
 
 def _versions(facts: ChainFacts) -> dict[tuple[str, str], set[str]]:
@@ -97,15 +120,12 @@ def _values(config: ImageConfig | None) -> Mapping[str, str]:
     return values
 
 
-def _lay(tree: Tree, layers: Sequence[LayerFacts]) -> set[str]:
-    """Lay layers upon *tree*; return the places at which something may be another since."""
-    touched: set[str] = set()
-    for layer in layers:
-        first = len(tree.placements)
-        change = lay(tree, layer.entries)
-        touched.update(change.lost)
-        touched.update(entry.path for entry in layer.entries)
-        touched.update(placement.path for placement in tree.placements[first:])
+def _touched(tree: Tree, entries: Sequence[Entry]) -> set[str]:
+    """Lay a layer upon *tree*; return the places at which something may be another since."""
+    first = len(tree.placements)
+    touched = set(lay(tree, entries).lost)
+    touched.update(entry.path for entry in entries)
+    touched.update(placement.path for placement in tree.placements[first:])
     return touched
 
 

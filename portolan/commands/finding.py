@@ -142,7 +142,11 @@ def diff(before: str, after: str, platform: str | None, server: str | None, as_j
         (each["change"], f"/{each['path']}", _or_dash(each["before"]), _or_dash(each["after"]))
         for each in found["files"]
     ]
-    show(("Change", "File", "Before", "After"), files, empty="The files are the same.")
+    show(
+        ("Change", "File", "Before", "After"),
+        files,
+        empty="; ".join(found["limits_reached"]) or "The files are the same.",
+    )
     if found["file_count"] > len(files):
         click.echo(f"… and {found['file_count'] - len(files)} more files", err=True)
 

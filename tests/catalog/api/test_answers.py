@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cas import Digest
+from catalog.browse import differences
 from tests.auth.hub import PASSWORD
 from tests.catalog.api.conftest import APP, ARM, BASE, TOP, Catalog
 
@@ -269,6 +270,17 @@ async def test_two_images_are_compared(catalog: Catalog) -> None:
     assert (told["size_before"], told["size_after"]) == (told["before"]["size"], told["after"]["size"])
     same = await ask(catalog, "diff", **{"from": catalog.app.text, "to": catalog.app.text})
     assert (same["packages"], same["config"], same["files"], same["file_count"]) == ([], [], [], 0)
+
+
+async def test_files_of_images_with_very_many_entries_are_not_compared_and_the_answer_says_so(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(differences, "_MOST_ENTRIES", 3)
+    told = await ask(catalog, "diff", **{"from": "debian:12", "to": f"alice/app@{catalog.both}"})
+    assert (told["files"], told["file_count"]) == ([], 0)
+    (limit,) = told["limits_reached"]
+    assert limit.endswith("files are compared up to 3 of them")
+    assert told["packages"]
 
 
 async def test_head_is_answered_as_get(catalog: Catalog) -> None:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given, settings
 from msgspec.structs import replace
 
 from catalog.browse.answers import FileChange, PackageChange, ValueChange
-from catalog.images.compare import compare_configs, compare_files, compare_packages, shared_layers
+from catalog.images.compare import FileComparison, compare_configs, compare_packages, shared_layers
 from catalog.images.config import ImageConfig
 from catalog.images.facts import ChainFacts, LayerFacts, Package
 from catalog.images.tree import Leaf
 from tests.catalog.stacks.layers import directory, file, hard_link, layer, stacks, symlink, tree_of, whiteout
+
+
+def compare_files(before: list[LayerFacts], after: list[LayerFacts]) -> Iterator[FileChange]:
+    comparison = FileComparison()
+    shared = shared_layers([each.diff_id for each in before], [each.diff_id for each in after])
+    for each in before[:shared]:
+        comparison.lay_both(each.entries)
+    for each in before[shared:]:
+        comparison.lay_before(each.entries)
+    for each in after[shared:]:
+        comparison.lay_after(each.entries)
+    return comparison.changes()
 
 
 def of(*packages: tuple[str, str]) -> ChainFacts:
