@@ -392,15 +392,16 @@ class Harbour:
             done = client.patch(f"/api/v1/repositories/{name}", json=members, auth=(self.ada.name, self.ada.password))
             assert done.status_code == 200, done.text
 
-    def wait_read(self, query: str, images: int, seconds: float = 60) -> None:
-        """Return when a search, as `ada`, finds *images*."""
+    def wait_read(self, query: str, images: int, seconds: float = 60, *, anonymous: bool = False) -> None:
+        """Return when a search, as `ada` or as nobody in particular, finds *images*."""
+        auth = None if anonymous else (self.ada.name, self.ada.password)
         with httpx.Client(base_url=self.service.url, trust_env=False) as client:
 
             def found() -> bool:
                 answer = client.get(
                     "/api/v1/search",
                     params={"q": query, "type": "image"},
-                    auth=(self.ada.name, self.ada.password),
+                    auth=auth,
                 )
                 return answer.status_code == 200 and answer.json()["total"] >= images
 
@@ -425,6 +426,7 @@ class Harbour:
         self.change("team/front/web", description="The front of the shop: a single page, and what builds it.")
         self.change("team/lab/hostile", description=f"{HOSTILE}\n\n[click](javascript:alert(5)) ![p](https://a.test/b)")
         self.wait_read("package:libc6", 10)
+        self.wait_read("package:libc6", 8, anonymous=True)
 
     @contextmanager
     def _client(self, name: str) -> Iterator[httpx.Client]:

@@ -122,10 +122,11 @@ def test_results_are_narrowed_by_a_click_and_widened_by_another(page: Page, harb
     choice = page.get_by_role("link", name=re.compile(r"^arm64"))
     choice.click()
     expect(page.get_by_role("heading", level=1)).not_to_have_text(before)
-    assert page.locator(".facet[aria-current]").inner_text().startswith("arm64")
+    chosen = page.locator(".facet[aria-current]").filter(has_text="arm64")
+    assert chosen.inner_text().startswith("arm64")
     assert heading(page) == "2 images"
 
-    page.locator(".facet[aria-current]").click()
+    chosen.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(before)
 
 
@@ -186,7 +187,7 @@ def test_files_are_found_by_path_and_those_that_are_hidden_when_asked_for(page: 
 
     page.get_by_label("Hidden by an upper layer").select_option("yes")
     page.get_by_role("button", name="Find").click()
-    expect(page.get_by_role("link", name=re.compile(r"^ada/shop:1\.4")).first).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile(r"^ada\/shop:1\.4")).first).to_be_visible()
     assert page.get_by_role("link", name="ada/shop:1.3.9").count() == 0
     assert fits(page)
 
@@ -295,7 +296,7 @@ def test_a_repository_tells_what_it_is_and_how_to_pull_it(page: Page, harbour: H
 
     page.get_by_role("link", name="History", exact=True).click()
     assert page.get_by_role("heading", name="Where its tags pointed").is_visible()
-    assert page.get_by_text("by ada").first.is_visible()
+    assert page.get_by_text("by ada").count() == 0  # who works on it is told to those who may push to it
     page.get_by_role("navigation", name="This repository").get_by_role("link", name="Tags").click()
     page.get_by_role("link", name="1.4.2", exact=True).click()
     assert heading(page) == "ada/shop:1.4.2"
@@ -341,6 +342,7 @@ def test_an_owner_describes_publishes_retags_and_deletes(page: Page, harbour: Ha
     expect(page.get_by_role("link", name="stable", exact=True)).to_be_visible()
     assert page.get_by_role("link", name="1", exact=True).count() == 0
     page.goto(f"{url}/-/history")
+    assert page.get_by_text("by ada").first.is_visible()
     assert [line.split()[0] for line in page.locator(".timeline > li > p").all_inner_texts()] == ["1", "stable", "1"]
 
     page.goto(f"{url}/-/settings")
@@ -397,13 +399,11 @@ def test_files_are_a_tree(page: Page, harbour: Harbour, fleet: Fleet) -> None:
     go(page, harbour, "/r/ada/shop:1.4.2")
     page.get_by_role("navigation", name="This image").get_by_role("link", name="Files").click()
     page.get_by_text("srv/", exact=True).click()
-    inner = page.get_by_text("shop/", exact=True)
-    without_scripts = page.get_by_role("link", name="Open srv/")
-    expect(inner.or_(without_scripts).first).to_be_visible()
-    if without_scripts.count():
-        without_scripts.click()
+    scripts = page.evaluate("document.documentElement.classList.contains('scripted')")
+    if not scripts:
+        page.get_by_role("link", name="Open srv/").click()
     page.get_by_text("shop/", exact=True).first.click()
-    if page.get_by_role("link", name="Open shop/").count():
+    if not scripts:
         page.get_by_role("link", name="Open shop/").click()
     expect(page.get_by_role("link", name="manage.py")).to_be_visible()
     assert fits(page)
@@ -426,7 +426,7 @@ def test_configuration_relatives_and_the_very_bytes(page: Page, harbour: Harbour
 
     go(page, harbour, "/r/debian:12-slim")
     page.get_by_role("link", name="Related").click()
-    assert page.get_by_role("link", name=re.compile("^ada/shop:1")).count() >= 3
+    assert page.get_by_role("link", name=re.compile(r"^ada\/shop:1")).count() >= 3
 
 
 def test_where_a_layer_is_used_is_one_click_away(page: Page, harbour: Harbour) -> None:
@@ -435,7 +435,7 @@ def test_where_a_layer_is_used_is_one_click_away(page: Page, harbour: Harbour) -
     assert page.get_by_role("heading", name="Images that hold it").is_visible()
     for image in ("ada/shop:1.3.9", "team/front/web:2026.11", "debian:12-slim"):
         repository = image.partition(":")[0]
-        assert page.get_by_role("link", name=re.compile(f"^{repository}:")).first.is_visible()
+        assert page.get_by_role("link", name=re.compile(f"^{repository}:".replace("/", r"\/"))).first.is_visible()
     assert page.get_by_text("team/lab").count() == 0  # private
 
 
@@ -443,11 +443,11 @@ def test_a_package_is_looked_up_in_a_range_of_versions(page: Page, harbour: Harb
     go(page, harbour, "/p/deb/openssl")
     versions = page.get_by_role("complementary").locator("code").all_inner_texts()
     assert versions == ["3.0.15-1~deb12u1", "3.0.11-1~deb12u2"]
-    page.get_by_label("Version").fill("<3.0.15")
+    page.get_by_label("Version", exact=True).fill("<3.0.15")
     page.get_by_role("button", name="Show").click()
     assert page.get_by_role("heading", level=2).first.inner_text() == "1 image with <3.0.15"
     assert page.get_by_role("link", name="ada/shop:1.3.9").is_visible()
-    page.get_by_label("Version").fill("<<<")
+    page.get_by_label("Version", exact=True).fill("<<<")
     page.get_by_role("button", name="Show").click()
     assert page.get_by_role("alert").is_visible()
 
