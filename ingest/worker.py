@@ -94,6 +94,7 @@ class Worker:
         self._writing = writing
         self._attempts = attempts
         self._in_hand: set[Job] = set()
+        self._last_claimed: Sequence[Job] = ()
         self._ready: asyncio.Queue[_Prepared] = asyncio.Queue()
         self._manifests = Room(_MANIFESTS)
         self._wake = asyncio.Event()
@@ -111,8 +112,7 @@ class Worker:
                 group.create_task(self._write())
                 group.create_task(self._keep_claims())
         finally:
-            if self._in_hand:
-                await asyncio.shield(self._give_back(list(self._in_hand)))
+            await asyncio.shield(self._give_back())
 
     async def _take_over(self) -> None:
         """End the claims of one that died, and have it counted: see `catalog.metadata.jobs`."""
@@ -147,7 +147,12 @@ class Worker:
         if not await jobs.are_waiting(self._database):  # a look costs nothing, a transaction a sync to disk
             return []
         idle = not self._in_hand
-        return await self._database.write(lambda tx: jobs.claim(tx, most, _CLAIM, idle=idle))
+
+        async def claim(tx: Transaction) -> Sequence[Job]:
+            self._last_claimed = await jobs.claim(tx, most, _CLAIM, idle=idle)
+            return self._last_claimed
+
+        return await self._database.write(claim)
 
     async def _keep_claims(self) -> None:
         while True:
@@ -280,11 +285,17 @@ class Worker:
         wait = min(_FIRST_RETRY * _GROWTH**job.attempts, _LONGEST_RETRY)
         return wait * random.uniform(0.75, 1.25)  # noqa: S311 - nothing hangs on its being guessed
 
-    async def _give_back(self, held: Sequence[Job]) -> None:
+    async def _give_back(self) -> None:
+        """Give back all that is in hand, and what was being claimed when the end came: the next worker would take it
+        for something that killed this one."""
+
+        async def release(tx: Transaction) -> None:
+            await jobs.release(tx, {*self._in_hand, *self._last_claimed})
+
         try:
-            await self._database.write(lambda tx: jobs.release(tx, held))
+            await self._database.write(release)
         except DatabaseError:
-            _log.warning("%d jobs could not be given back: their claims end by themselves", len(held))
+            _log.warning("%d jobs could not be given back: their claims end by themselves", len(self._in_hand))
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Do what *ask* does, however often the database does not answer."""

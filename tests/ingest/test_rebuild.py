@@ -396,7 +396,7 @@ async def test_jobs_that_wait_for_the_index_are_done_when_it_is_there(
         shutil.rmtree(directory / "index")
         pushed = image(BASE, TOP)
         await ingest.push("ada/app", pushed, "v1")
-        await until(lambda: jobs.failures(database))
+        await until(lambda: jobs.missing(database))
         async with kept(ingest, tmp_path / "run" / "ingest.sock") as remote:
             await until(lambda: ingest.image("ada/app", pushed.digest))
             await ingest.settled()

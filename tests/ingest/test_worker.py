@@ -18,6 +18,7 @@ import pytest
 from cas import BlobStore, Digest, RepositoryName, Tag
 from catalog.images.facts import ChainFacts
 from catalog.metadata import jobs, manifests, repositories, tags, tightened
+from catalog.metadata.jobs import REPOSITORY
 from catalog.search.documents import ImageDocument
 from catalog.search.errors import SearchUnavailable
 from database import Database
@@ -348,7 +349,8 @@ async def test_a_document_that_cannot_be_made_fails_alone(
 
     (failure,) = await parked(ingest)
 
-    assert (failure.digest, failure.error) == (pushed[2].digest.text, "a mistake of ours")
+    assert (failure.digest, "in the log" in failure.error) == (pushed[2].digest.text, True)
+    assert "a mistake of ours" in caplog.text
     assert [await ingest.image("ada/app", each.digest) is not None for each in pushed] == [
         True,
         True,
@@ -612,6 +614,29 @@ async def test_the_same_blob_in_many_jobs_is_read_by_one(database: Database, tmp
         async with ingest.running():
             await ingest.settled()
     assert len(ingest.reads) == 9
+
+
+async def test_what_is_being_claimed_when_the_end_comes_is_given_back(
+    database: Database, store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the next worker would take it for what killed this one."""
+    loop, claim = asyncio.get_running_loop(), jobs.claim
+
+    async def claim_and_end(tx, *rest, idle):  # type: ignore[no-untyped-def]
+        found = await claim(tx, *rest, idle=idle)
+        if found:
+            loop.call_soon_threadsafe(worker.cancel)
+        return found
+
+    async with opened(database, store, tmp_path) as ingest:
+        await ingest.push("ada/app", image(DEBIAN))
+        await ask_again(database, {(await ingest.repository("ada/app")).id: [REPOSITORY]})
+        monkeypatch.setattr(jobs, "claim", claim_and_end)
+        worker = asyncio.create_task(ingest.worker.run())
+        await asyncio.wait([worker], timeout=30)
+        assert worker.cancelled()
+        assert await jobs.held(database, 10) == []
+        assert await jobs.are_waiting(database)
 
 
 async def test_it_ends_at_once_when_it_is_told_to(database: Database, store: BlobStore, tmp_path: Path) -> None:
