@@ -21,7 +21,7 @@ from catalog.search.documents import (
     LayerDocument,
     PackageDocument,
     RepositoryDocument,
-    hidden_token,
+    file_token,
 )
 
 IMAGES = 10_000
@@ -197,5 +197,5 @@ class Corpus:
             history=[f"RUN make {layer}" for layer in range(len(diff_ids))],
             distro=distro,
             distro_name=f"{distro[0].title()} {distro[1]}",
-            hidden=[hidden_token(base[-1], path) for path in replaced],
+            hidden=[file_token(base[-1], path) for path in replaced],
         )

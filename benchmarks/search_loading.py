@@ -113,8 +113,8 @@ async def _load_layers(
             entries = [_file(path, number) for path in sorted(set(paths))]
             read = Digest.parse(diff_id)
             await rebuild.add_layer(read, 100_000, entries, {})
-            for digest in layer.blobs:
-                await rebuild.add_blob(Digest.parse(digest), BlobRecord(read, layer.size, 100_000, 1_700_000_000))
+            for digest, size in layer.blobs.items():
+                await rebuild.add_blob(Digest.parse(digest), BlobRecord(read, size, layer.raw_size, 1_700_000_000))
             loaded.paths.append(dice.choice(paths))
     # A base is asked for as often as any other layer: that is, seldom.
     loaded.layers = dice.sample(list(layers), min(_CHOICE, len(layers)))

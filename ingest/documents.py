@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from cas import BlobStore, BlobUnknown, Digest, StorageFull
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index.protocol import LayerIndex
 from catalog.images.config import BASE_DIGEST, BASE_NAME, ImageConfig
-from catalog.images.facts import ChainFacts, Package
+from catalog.images.facts import Package
 from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts
 from catalog.metadata import documented, images, jobs, repositories
@@ -33,13 +33,13 @@ from catalog.search.documents import (
     LayerDocument,
     PackageDocument,
     RepositoryDocument,
-    hidden_token,
 )
 from catalog.search.errors import SearchUnavailable
 from database import Database, DatabaseError, DatabaseFull
 from ingest.errors import IngestError, StackUnreadable
 from ingest.facts import Facts
 from ingest.images import Contents, StoredManifest, config_of, find, known_contents
+from ingest.standing import Standing, standing
 
 _MONTH = 30 * 86_400
 _AT_ONCE = 200
@@ -235,6 +235,7 @@ class Documents:
         chain = None if contents is None else contents.chain
         diff_ids = [] if contents is None else [diff_id.text for diff_id in contents.diff_ids]
         packages = [] if chain is None else chain.packages
+        files = Standing([], [], []) if chain is None else standing(chain)
         annotations = {} if read is None else read.annotations
         artifact_type = stored.media_type if read is None else read.artifact_type
         return ImageDocument(
@@ -269,7 +270,9 @@ class Documents:
             distro=None if chain is None or chain.distro is None else (chain.distro.id, chain.distro.version),
             distro_name="" if chain is None or chain.distro is None else chain.distro.name,
             artifact_type="" if image is not None else artifact_type,
-            hidden=[] if chain is None else _hidden(chain, diff_ids),
+            hidden=files.hidden,
+            moved=files.moved,
+            placed=files.placed,
             official=self._is_official(repository),
             deprecated=repository.deprecated,
             problem=problem,
@@ -312,13 +315,6 @@ def package_document(name: str, versions: Iterable[str]) -> PackageDocument:
     """Make the document of the package ``ecosystem/name``."""
     ecosystem, _, rest = name.partition("/")
     return PackageDocument(ecosystem=ecosystem, name=rest, versions=sorted(set(versions)))
-
-
-def _hidden(chain: ChainFacts, diff_ids: list[str]) -> list[str]:
-    """Name the files that are hidden wherever their layer stands in the stack: it may stand there more than once."""
-    stands = Counter(diff_ids)
-    hidden = Counter((diff_ids[layer], path) for layer, path in chain.hidden)
-    return [hidden_token(diff_id, path) for (diff_id, path), times in hidden.items() if times == stands[diff_id]]
 
 
 def _digests(layers: Iterable[Reference]) -> list[str]:

@@ -266,12 +266,13 @@ def _size(document: Document) -> int:
     if not isinstance(document, ImageDocument):
         return 1_000
     short = [document.tags, document.layers, document.diff_ids, document.chains, document.licenses]
-    short += [document.hidden]
+    short += [document.hidden, document.moved]
     pairs = (document.packages, document.removed, document.sources)
     named = (document.labels, document.annotations)
     texts = (document.env, document.entrypoint, document.command, document.history)
     written = [text for listed in texts for text in listed]
     written += [text for each in named for pair in each.items() for text in pair]
+    written += [text for each in document.placed for text in (each.path, each.source)]
     return 100 * sum(map(len, short)) + 200 * sum(map(len, pairs)) + sum(100 + len(text) for text in written)
 
 

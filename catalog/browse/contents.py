@@ -6,7 +6,6 @@ from auth.callers import Caller
 from cas import Digest
 from cas.layer_index.protocol import By, FileQuery, LayerIndex
 from catalog.browse.answers import (
-    FileHit,
     FoundFileRow,
     FoundFilesAnswer,
     ImageHit,
@@ -16,8 +15,8 @@ from catalog.browse.answers import (
 )
 from catalog.errors import LayerUnknown, PackageUnknown
 from catalog.search.analysis import package_field, package_value
-from catalog.search.conditions import MOST_TERMS, Every, Term, Terms, Without
-from catalog.search.documents import LayerDocument, hidden_token
+from catalog.search.conditions import MOST_TERMS, Condition, Term, Terms
+from catalog.search.documents import LayerDocument
 from catalog.search.engine import SearchEngine
 from catalog.search.errors import QueryError
 from catalog.search.language import Field, Value, write
@@ -125,17 +124,12 @@ class ContentAnswers:
         query = FileQuery(by, text.removesuffix("*") if prefix else text, prefix)
         hits, more = await self._search.file_hits(caller, query, deleted, page, size)
         rows = [
-            FoundFileRow(
-                hit.path, hit.size, hit.sha256, hit.diff_id, hit.images, await self._examples(caller, hit, deleted)
-            )
-            for hit in hits
+            FoundFileRow(hit.path, hit.size, hit.sha256, hit.diff_id, hit.images, await self._examples(caller, held))
+            for hit, held in hits
         ]
         return FoundFilesAnswer(rows, more, page, size)
 
-    async def _examples(self, caller: Caller, hit: FileHit, deleted: str) -> list[ImageHit]:
-        """Return some of the images that hold the file as was asked."""
-        held = Term("layer", hit.diff_id)
-        hidden = Term("hidden", hidden_token(hit.diff_id, hit.path))
-        narrowed = {"": Every((held, Without(hidden))), "yes": Every((held, hidden))}
-        _, images = await self._search.images_with(caller, narrowed.get(deleted, held), 1, _EXAMPLES)
+    async def _examples(self, caller: Caller, held: Condition) -> list[ImageHit]:
+        """Return some of the images that hold a file as was asked."""
+        _, images = await self._search.images_with(caller, held, 1, _EXAMPLES)
         return images

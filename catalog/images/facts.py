@@ -144,13 +144,26 @@ class Placement(msgspec.Struct, array_like=True, frozen=True, gc=False):
     source: str = ""
 
 
+class Stray(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A file or a symbolic link that its layer tells of under another path: at *path* stands, in the merged tree, what
+    the layer *layer* says of *source*; or (*hidden*) it stood there, until something took its place. *link*: it is a
+    hard link to that, of this layer or of one above; else the entry itself was led there.
+    """
+
+    path: str
+    layer: int
+    source: str
+    link: bool = False
+    hidden: bool = False
+
+
 class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stack of layers, squashed.
 
     *packages* are installed, *removed* are those that only lower layers still hold. *hidden* are the files of each
     layer (by its index; what is no directory) that are not in the merged tree: (layer, path), sorted, the path as the
-    layer says it. *files* and *bytes* are those of the merged tree. *limits* are those of the layers, and of squashing.
-    *made_by* names what read the layers and squashed them.
+    layer says it. *strays* are sorted by path. *files* and *bytes* are those of the merged tree. *limits* are those of
+    the layers, and of squashing. *made_by* names what read the layers and squashed them.
     """
 
     chain_id: str
@@ -161,6 +174,7 @@ class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     distro: Distro | None = None
     hidden: list[tuple[int, str]] = []
     placements: list[Placement] = []
+    strays: list[Stray] = []
     files: int = 0
     bytes: int = 0
     limits: list[str] = []

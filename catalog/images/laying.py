@@ -264,6 +264,8 @@ class _Laying:
         change = self.change
         said = leaf.said or place
         self._tree.hidden.append((leaf.layer, said))
+        if (leaf.said or leaf.origin) and (stray := leaf.stray(place, hidden=True)) is not None:
+            self._tree.lost_strays.append(stray)
         self._tree.files -= 1
         if leaf.kind == FILE:
             self._tree.bytes -= leaf.size

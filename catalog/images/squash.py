@@ -71,6 +71,7 @@ def squash(layers: Iterable[LayerFacts]) -> ChainFacts:
         distro=distro,
         hidden=sorted(tree.hidden),
         placements=tree.placements,
+        strays=tree.strays(),
         files=tree.files,
         bytes=tree.bytes,
         limits=limits,

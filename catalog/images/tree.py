@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from cas.entries import SYMLINK, Entry
-from catalog.images.facts import Placement
+from cas.entries import FILE, SYMLINK, Entry
+from catalog.images.facts import Placement, Stray
 
 #: Symbolic links that are followed on the way to one path. umoci and containerd follow as many.
 MOST_HOPS: Final = 255
@@ -39,6 +39,13 @@ class Leaf(msgspec.Struct, gc=False):
     said: str = ""
     origin: tuple[int, str] | None = None
     entry: Entry | None = None
+
+    def stray(self, place: str, *, hidden: bool) -> Stray | None:
+        """Tell of it as a stray at *place*; None where its layer has it under that path."""
+        if not (self.said or self.origin) or self.kind not in (FILE, SYMLINK):
+            return None
+        layer, source = self.origin or (self.layer, self.said)
+        return Stray(place, layer, source, self.origin is not None, hidden)
 
 
 class Directory:
@@ -90,11 +97,21 @@ class Tree:
         #: (layer, path as it says it) of all that is no directory and was lost.
         self.hidden: list[tuple[int, str]] = []
         self.placements: list[Placement] = []
+        #: Of what was lost, that which stood elsewhere than its layer says.
+        self.lost_strays: list[Stray] = []
         self.limits: list[str] = []
         self.keeps_entries = keep_entries
         self._steps = MOST_STEPS
         self._implied = 0
         self._places = MOST_PLACES
+
+    def strays(self) -> list[Stray]:
+        """List what stands, or stood, elsewhere than its layer says, by path."""
+        found = list(self.lost_strays)
+        if any(placement.path and placement.source for placement in self.placements):
+            leaves = ((place, node) for place, node in self if isinstance(node, Leaf))
+            found += (stray for place, leaf in leaves if (stray := leaf.stray(place, hidden=False)) is not None)
+        return sorted(found, key=lambda stray: (stray.path, stray.layer, stray.source, stray.link, stray.hidden))
 
     def copy(self) -> Tree:
         """Return a tree that layers can be laid upon without changing this one. What was told so far is not copied."""

@@ -12,6 +12,8 @@ through the same function as what was written:
     label, annotation                           pair_value
     license, distro, platform, os, arch, base,
     port, artifact                              folded_value
+    placed, placed_path, placed_name,
+    placed_source                               placed_values
     any other keyword                           keyword
 
 Words. A text falls into *segments* at spaces, slashes and most signs; a segment into *pieces* at `_ - . +`; a piece
@@ -33,12 +35,15 @@ from catalog.search.documents import (
     ImageDocument,
     LayerDocument,
     PackageDocument,
+    Placed,
     RepositoryDocument,
     document_id,
+    file_token,
+    placed_token,
 )
 
 #: To be raised whenever a document's values change, so that an index of other values is not asked, but made anew.
-ANALYSIS = 3
+ANALYSIS = 4
 
 #: Values by field: lists for keywords and texts, a number for a number. Fields without a value are left out.
 Values = dict[str, list[str] | int]
@@ -129,6 +134,12 @@ def package_value(ecosystem: str, name: str, version: str | None = None) -> str:
 def pair_value(key: str, value: str) -> str:
     """Return the value of `label` or `annotation`."""
     return keyword(f"{key}={value}")
+
+
+def placed_values(text: str, deleted: str = "") -> list[str]:
+    """Return the values of `placed`, `placed_path`, `placed_name` or `placed_source` that *text* asks for: of what
+    stands there; or (*deleted* ``yes``) what is gone from there; or (``include``) either."""
+    return [letter + text for letter in {"": "s", "yes": "g", "include": "sg"}[deleted]]
 
 
 def number(value: int) -> int:
@@ -283,6 +294,8 @@ def _image(document: ImageDocument) -> Values:
         "command": words_of(run),
         "artifact": _folded([document.artifact_type] if document.artifact_type else []),
         "hidden": _keywords(document.hidden),
+        "moved": _keywords(document.moved),
+        **_placed(document.placed),
         "size": number(document.size),
         "layers": number(len(document.layers)),
     }
@@ -302,6 +315,17 @@ def _package_document(document: PackageDocument) -> Values:
         **_named(document.name, ()),
         "package": [package_value(document.ecosystem, document.name)],
     }
+
+
+def _placed(placed: Sequence[Placed]) -> Values:
+    told: dict[str, list[str]] = {"placed": [], "placed_path": [], "placed_name": [], "placed_source": []}
+    for each in placed:
+        (letter,) = placed_values("", "" if each.stands else "yes")
+        told["placed"].append(letter + placed_token(each.path, each.diff_id, each.source))
+        told["placed_path"].append(letter + each.path)
+        told["placed_name"].append(letter + each.path.rpartition("/")[2])
+        told["placed_source"].append(letter + file_token(each.diff_id, each.source))
+    return {field: _keywords(values) for field, values in told.items()}
 
 
 def _named(name: str, implied: Sequence[str]) -> Values:

@@ -1,4 +1,4 @@
-"""Hits that are no images: packages, layers, files.
+"""Hits that are no images: packages and layers; `catalog.search.file_hits` has files.
 
 What is indexed of them is shared by all images, whoever owns these. So they are candidates: each is counted over the
 images that the caller may read and that the rest of the query holds for, and one that none of these has is no hit. Nor
@@ -8,20 +8,19 @@ that they would fill the pages, those are asked for that the caller's images hav
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from cas.layer_index.protocol import By, FileQuery, FoundFile
-from catalog.browse.answers import FileHit, LayerHit, PackageHit
+from catalog.browse.answers import LayerHit, PackageHit
 from catalog.search import analysis
 from catalog.search.access import terms
 from catalog.search.compile import Compiler, between, digest, package_condition
 from catalog.search.conditions import Condition, Every, Prefix, Some, Term, Terms, Without
-from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, hidden_token
+from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument
 from catalog.search.engine import FacetRequest, Found, SearchRequest, Sort
 from catalog.search.errors import QueryError
-from catalog.search.files import FILE_FIELDS, MOST_FILES, file_query
+from catalog.search.files import FILE_FIELDS
 from catalog.search.language import FIELDS, And, Field, Form, Node, Not, Or, Takes, tree
 from catalog.search.language.check import bare_digest, fields_of
 from catalog.search.language.packages import AskedPackage, read_packages, read_purl
@@ -311,7 +310,7 @@ async def _of_layer(view: View, node: Node) -> Condition:
         if spans.together:
             alternatives.append(Every(tuple(between("size", span) for span in spans.together)))
         return Some(tuple(alternatives))
-    holding = terms("layer", (file.diff_id.text for file in await view.files.of_field(node)))
+    holding = terms("layer", (file.diff_id.text for file in (await view.files.of_field(node)).files))
     if node.name == "sha256":
         named = await _named(view, [Term("layer", f"sha256:{bare_digest(value.text)}") for value in node.values])
         return Some((holding, named))
@@ -334,89 +333,6 @@ async def _named(view: View, asked: Sequence[Term | Prefix]) -> Condition:
 
 def _is(asked: Term | Prefix, name: str) -> bool:
     return name == asked.value if isinstance(asked, Term) else name.startswith(asked.value)
-
-
-# Files
-
-
-async def files(view: View, question: Question, text: str, most: int = MOST_FILES) -> Counted[FoundFile]:
-    """Find files: by `path:`, `file:`, `sha256:` and free words (names) among files, by all else among images; count
-    *most* of them.
-
-    Raises:
-        QueryError: nothing says which files.
-    """
-    compiler = view.compiler(question)
-    chosen: dict[tuple[str, str], FoundFile] | None = None
-    conditions: list[Condition] = []
-    more = False
-    for node in question.nodes:
-        queries = _file_queries(node)
-        if not queries:
-            conditions.append(await compiler.condition(node))
-            continue
-        found: dict[tuple[str, str], FoundFile] = {}
-        for query in queries:
-            answer = await view.files.some(query)
-            more = more or answer.more
-            found.update(((file.diff_id.text, file.entry.path), file) for file in answer.files)
-        chosen = found if chosen is None else {key: file for key, file in chosen.items() if key in found}
-    if chosen is None:
-        raise QueryError(text, 0, len(text), "type:file needs a file: a name, file:, path: or sha256:.")
-    counted = list(chosen.values())[:most]
-    more = more or len(chosen) > most
-    return await count_files(view, counted, question.deleted, conditions, question.sort, more)
-
-
-async def count_files(
-    view: View,
-    candidates: Sequence[FoundFile],
-    deleted: str,
-    conditions: Iterable[Condition] = (),
-    sort: str = "path",
-    more: bool = False,
-) -> Counted[FoundFile]:
-    """Count the images that the caller may read and that have each of *candidates*, as *deleted* says."""
-    within = view.images(*conditions)
-    diff_ids = list(dict.fromkeys(file.diff_id.text for file in candidates))
-    counts = await view.engine.counts("layer", diff_ids, within) if diff_ids else []
-    having = dict(zip(diff_ids, counts, strict=True))
-    held = [file for file in candidates if having[file.diff_id.text]]
-    hidden = [0] * len(held)
-    if deleted != "include" and held:
-        tokens = [hidden_token(file.diff_id.text, file.entry.path) for file in held]
-        hidden = await view.engine.counts("hidden", tokens, within)
-    rows: list[tuple[FoundFile, int]] = []
-    for file, hiding in zip(held, hidden, strict=True):
-        images = hiding if deleted == "yes" else having[file.diff_id.text] - hiding
-        if images:
-            rows.append((file, images))
-    rows.sort(key=lambda row: (row[0].entry.path, row[0].diff_id.text))
-    if sort == "images":
-        rows.sort(key=lambda row: -row[1])
-    elif sort in ("size", "size-asc"):
-        rows.sort(key=lambda row: row[0].entry.size, reverse=sort == "size")
-    return Counted(rows, more, within)
-
-
-def file_hits(rows: Sequence[tuple[FoundFile, int]]) -> list[FileHit]:
-    """Return what is shown of files."""
-    return [
-        FileHit(file.entry.path, file.entry.size, file.entry.digest.hex(), file.diff_id.text, images)
-        for file, images in rows
-    ]
-
-
-def _file_queries(node: Node) -> list[FileQuery]:
-    """Return which files *node* asks for; none where it is a condition of images."""
-    if isinstance(node, tree.Term):
-        return [FileQuery(By.NAME, node.text, prefix=node.form is Form.BEGINNING)] if node.text else []
-    if isinstance(node, Field) and node.name in FILE_FIELDS:
-        return [file_query(node.name, value) for value in node.values]
-    if isinstance(node, Or):
-        every_query = [_file_queries(each) for each in node.nodes]
-        return [query for queries in every_query for query in queries] if all(every_query) else []
-    return []
 
 
 async def _most_frequent(view: View, fields: Sequence[str], within: Condition, most: int) -> tuple[list[str], bool]:

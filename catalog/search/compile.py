@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cas.layer_index.protocol import FoundFile
 from catalog.search import analysis
 from catalog.search.access import terms
 from catalog.search.conditions import (
@@ -30,7 +29,7 @@ from catalog.search.conditions import (
 from catalog.search.documents import ImageDocument, PackageDocument
 from catalog.search.engine import SearchEngine, SearchRequest
 from catalog.search.errors import TooBroad
-from catalog.search.files import FILE_FIELDS, Files
+from catalog.search.files import FILE_FIELDS, AskedFiles, Files
 from catalog.search.language import FIELDS, And, Field, Form, Node, Not, Or, Takes, Value, tree
 from catalog.search.language.check import bare_digest, bare_repository
 from catalog.search.language.packages import AskedPackage, read_packages, read_purl
@@ -75,7 +74,7 @@ class Asked:
     conditions on one field each."""
 
     keywords: list[tuple[str, Condition]] = field(default_factory=list)
-    files: list[FoundFile] = field(default_factory=list)
+    files: list[AskedFiles] = field(default_factory=list)
     deleted: str = ""
 
 
@@ -242,7 +241,7 @@ class Compiler:
         found = await self._files.of_field(asked)
         condition = await self._files.condition(found, self._deleted)
         if not denied:
-            self.asked.files += found
+            self.asked.files.append(found)
         if asked.name == "sha256" and not self._deleted:
             digests = tuple(f"sha256:{bare_digest(value.text)}" for value in asked.values)
             layers = Terms("layer", digests)

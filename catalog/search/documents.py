@@ -29,12 +29,24 @@ class RepositoryDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_onl
     deprecated: bool = False
 
 
+class Placed(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A file that its layer tells of under another path: at *path* *stands*, or stood, what the layer *diff_id* says of
+    *source*."""
+
+    path: str
+    diff_id: str
+    source: str
+    stands: bool
+
+
 class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """An image in a repository: one for each manifest that is no index.
 
     *tags* are its own and those of the indexes (*parents*) that hold it. *layers* are the digests of its blobs,
-    *diff_ids* those that were verified: without them there are no packages either. *hidden* has a `hidden_token` for
-    each file of its layers that is not in the merged tree. *problem* says why it could not be read, empty where it was.
+    *diff_ids* those that were verified: without them there are no packages either. *hidden* has a `file_token` for each
+    file of its layers that does not stand where its layer has it; *moved* has one for each of these that stands, or
+    stood, elsewhere: *placed* tells where, and of hard links to lower layers. Few images have any. *problem* says why
+    it could not be read, empty where it was.
     """
 
     repository_id: str
@@ -68,6 +80,8 @@ class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     distro_name: str = ""
     artifact_type: str = ""
     hidden: list[str] = []
+    moved: list[str] = []
+    placed: list[Placed] = []
     official: bool = False
     deprecated: bool = False
     problem: str = ""
@@ -113,7 +127,16 @@ def image_id(repository_id: str, digest: str) -> str:
     return f"image:{repository_id}:{digest}"
 
 
-def hidden_token(diff_id: str, path: str) -> str:
-    """Return what stands for the file *path* of the layer *diff_id* in an image that hides it: 80 bits, 14 letters."""
-    digest = blake2b(f"{diff_id}\0{path}".encode("utf-8", "surrogateescape"), digest_size=10).digest()
+def file_token(diff_id: str, path: str) -> str:
+    """Return what stands for the file *path* of the layer *diff_id*: 80 bits, 14 letters."""
+    return _token(f"{diff_id}\0{path}")
+
+
+def placed_token(path: str, diff_id: str, source: str) -> str:
+    """Return what stands for the file *source* of the layer *diff_id* at *path*."""
+    return _token(f"{diff_id}\0{source}\0{path}")
+
+
+def _token(text: str) -> str:
+    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -65,7 +65,12 @@ FIELDS: dict[str, Type] = {
     "port": K,  # 8080/tcp · 8080
     "command": T,  # words of entrypoint and cmd
     "artifact": K,  # artifact_type, for what is no image
-    "hidden": K,  # `hidden_token` of each file that an upper layer hides
+    "hidden": K,  # `file_token` of each file that does not stand where its layer has it
+    "moved": K,  # of these, those that stand, or stood, elsewhere
+    "placed": K,  # `placed_token` of these, and of hard links to lower layers, behind s (stands there) or g (is gone)
+    "placed_path": K,  # where they stand, behind the same letters; its last part; and the `file_token` of what they are
+    "placed_name": K,
+    "placed_source": K,
     "size": N,  # compressed bytes, of all layers and the config; of a layer's document: the bytes of its tar
     "layers": N,
     "created": N,

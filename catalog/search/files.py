@@ -1,29 +1,45 @@
 """Conditions on files, answered exactly for each image.
 
-The layer index knows which layers hold a file; an image knows its layers, and which of their files upper layers hide
-(`hidden`, a token for each file of a layer). So an image has a file in its merged tree where it has a layer with it and
-does not hide it there.
+The layer index knows which layers hold a file; an image knows its layers, which of their files do not stand in its
+merged tree where their layers have them (`hidden`, a token for each), and where those stand that symbolic links or hard
+links put elsewhere (`placed`; few images have any). So an image has a file where it has a layer with it and does not
+hide it there, or where it was placed.
+
+What others hold in private decides nothing. Files of layers that no image of the caller's has do not count where there
+are too many; they are looked past, page by page. That has an end, `MOST_LOOKED_AT`, for the sake of everybody else: it
+is answered as too many of the caller's own files are. What remains to be learned from others' content is that there are
+a hundred thousand files of one beginning or more; and the time that looking past some takes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
+from cas.digest import Digest
+from cas.entries import FILE, SYMLINK, Entry
+from cas.layer_index.patterns import Pattern as Expression
 from cas.layer_index.protocol import By, FileQuery, FoundFile, FoundFiles, LayerIndex
+from catalog.search import analysis
 from catalog.search.access import terms
-from catalog.search.conditions import All, Condition, Every, Some, Term, Terms, Without
-from catalog.search.documents import hidden_token
+from catalog.search.conditions import Condition, Every, Pattern, Prefix, Some, Term, Terms, Without
+from catalog.search.documents import Placed, file_token
 from catalog.search.engine import SearchEngine
 from catalog.search.errors import TooBroad
 from catalog.search.language import FIELDS, Field, Form, Takes, Value
 from catalog.search.language.check import bare_digest, bare_path
 from catalog.search.patterns import check
 
-#: Files (each layer's counts) that one condition looks at.
+#: Files (each layer's counts) that one condition finds.
 MOST_FILES = 5_000
-#: Layers whose matching files are all hidden in one image or another: each is a condition of its own.
+#: Files that are looked at for that, of whoever's layers.
+MOST_LOOKED_AT = 100_000
+#: Layers whose matching files are all hidden in one image or another, and files that are hidden and moved: each is a
+#: condition of its own.
 MOST_PARTLY_HIDDEN = 500
+#: Steps that comparing placed files with one pattern may take.
+_WORK = 200_000
 
 #: Fields that files are asked for by.
 FILE_FIELDS = frozenset(
@@ -44,54 +60,142 @@ def file_query(name: str, value: Value) -> FileQuery:
     return FileQuery(by, text, prefix=value.form is Form.BEGINNING)
 
 
-class Files:
-    """Files that are asked for in one search."""
+@dataclass(frozen=True, slots=True)
+class AskedFiles:
+    """Files that any of *queries* asks for: the *files* of layers that they find, which stand where their layers have
+    them unless an image says otherwise. *more*: there are others, or may be."""
 
-    def __init__(self, engine: SearchEngine, layer_index: LayerIndex) -> None:
+    queries: tuple[FileQuery, ...]
+    files: list[FoundFile]
+    more: bool = False
+
+    def placed(self, deleted: str) -> Condition:
+        """Return the condition that an image has such a file elsewhere than its layer has it: in its merged tree; or
+        (*deleted* ``yes``) gone from there; or (``include``) either."""
+        found: list[Condition] = []
+        for query in self.queries:
+            if query.by is By.SHA256:
+                continue
+            field = "placed_path" if query.by is By.PATH else "placed_name"
+            for text in analysis.placed_values(query.text, deleted):
+                if query.pattern is not None:
+                    found.append(Pattern(field, f"{text[0]}({query.pattern})"))
+                else:
+                    found.append(Prefix(field, text) if query.prefix else Term(field, analysis.keyword(text)))
+        if any(query.by is By.SHA256 for query in self.queries):
+            tokens = (file_token(file.diff_id.text, file.entry.path) for file in self.files)
+            found.append(
+                terms("placed_source", (each for token in tokens for each in analysis.placed_values(token, deleted)))
+            )
+        return Some(tuple(found))
+
+    def asks_for(self) -> Callable[[Placed], bool]:
+        """Return what tells of a placed file whether it is asked for; it raises `TooMuchWork` where that costs more
+        than it may."""
+        sources = {(file.diff_id.text, file.entry.path) for file in self.files}
+        tests = [_test(query, sources) for query in self.queries]
+        return lambda placed: any(test(placed) for test in tests)
+
+
+def _test(query: FileQuery, sources: set[tuple[str, str]]) -> Callable[[Placed], bool]:
+    if query.by is By.SHA256:
+        return lambda placed: (placed.diff_id, placed.source) in sources
+
+    def value(placed: Placed) -> str:
+        return placed.path if query.by is By.PATH else placed.path.rpartition("/")[2]
+
+    if query.pattern is not None:
+        pattern = Expression(query.pattern, _WORK)
+        return lambda placed: pattern.matches(value(placed))
+    if query.prefix:
+        return lambda placed: value(placed).startswith(query.text)
+    return lambda placed: value(placed) == query.text
+
+
+class Files:
+    """Files that are asked for in one search, by somebody who may read the images of *readable*."""
+
+    def __init__(self, engine: SearchEngine, layer_index: LayerIndex, readable: Condition) -> None:
         self._engine = engine
         self._layer_index = layer_index
+        self._images = Every((Term("kind", "image"), readable))
         self._found: dict[FileQuery, FoundFiles] = {}
 
-    async def of_field(self, field: Field) -> list[FoundFile]:
-        """Find the files of any of a field's values, in all layers: candidates only.
+    async def of_field(self, field: Field) -> AskedFiles:
+        """Find the files of any of a field's values.
 
         Raises:
-            TooBroad: there are more than `MOST_FILES`.
+            TooBroad: there are more than `MOST_FILES`, or they stand among too many of others.
         """
+        queries = tuple(file_query(field.name, value) for value in field.values)
+        asked = await self.of_queries(queries)
+        if asked.more:
+            texts = ",".join(value.text for value in field.values)
+            raise TooBroad(f"{field.name}:{texts}", "too many files match; give more of the path or name")
+        return asked
+
+    async def of_queries(self, queries: Sequence[FileQuery]) -> AskedFiles:
+        """Find the files of any of *queries*, up to `MOST_FILES` of each."""
         found: dict[tuple[str, str], FoundFile] = {}
-        for value in field.values:
-            for file in await self.find(file_query(field.name, value), f"{field.name}:{value.text}"):
-                found[(file.diff_id.text, file.entry.path)] = file
-        return list(found.values())
+        more = False
+        for query in queries:
+            if query not in self._found:
+                self._found[query] = await self._find(query)
+            answer = self._found[query]
+            more = more or answer.more
+            found.update(((file.diff_id.text, file.entry.path), file) for file in answer.files)
+        return AskedFiles(tuple(queries), list(found.values()), more)
 
-    async def find(self, query: FileQuery, what: str) -> list[FoundFile]:
-        """Find files; *what* names them in the error that there are too many."""
-        found = await self.some(query)
-        if found.more:
-            raise TooBroad(what, f"more than {MOST_FILES:,} files match; give more of the path or name")
-        return found.files
+    async def _find(self, query: FileQuery) -> FoundFiles:
+        """Find up to `MOST_FILES` files; where there are more, of the caller's layers alone."""
+        found = await self._layer_index.find_files(query, MOST_FILES)
+        if not found.more:
+            return found
+        kept = await self._seen(found.files)
+        looked_at = len(found.files)
+        while found.next and len(kept) <= MOST_FILES and looked_at < MOST_LOOKED_AT:
+            found = await self._layer_index.find_files(query, MOST_FILES, found.next)
+            kept += await self._seen(found.files)
+            looked_at += len(found.files)
+        return FoundFiles(kept[:MOST_FILES], found.more or len(kept) > MOST_FILES)
 
-    async def some(self, query: FileQuery) -> FoundFiles:
-        """Find up to `MOST_FILES` files."""
-        if query not in self._found:
-            self._found[query] = await self._layer_index.find_files(query, MOST_FILES)
-        return self._found[query]
+    async def _seen(self, files: Sequence[FoundFile]) -> list[FoundFile]:
+        """Return those of *files* whose layers images of the caller's have."""
+        diff_ids = list(dict.fromkeys(file.diff_id.text for file in files))
+        counts = await self._engine.counts("layer", diff_ids, self._images)
+        seen = {diff_id for diff_id, images in zip(diff_ids, counts, strict=True) if images}
+        return [file for file in files if file.diff_id.text in seen]
 
-    async def condition(self, files: Sequence[FoundFile], deleted: str) -> Condition:
-        """Return the condition that an image has one of *files*: in its merged tree; or (*deleted* ``yes``) hidden in
-        it; or (``include``) either.
+    async def entries(self, wanted: Sequence[tuple[str, str]]) -> list[Entry | None]:
+        """Return what each layer (its diff_id) says of a path, where that is a file or a symbolic link."""
+        said = await self._layer_index.entries([(Digest.parse(diff_id), path) for diff_id, path in wanted])
+        return [next((entry for entry in each if entry.kind in (FILE, SYMLINK)), None) for each in said]
+
+    async def condition(self, asked: AskedFiles, deleted: str) -> Condition:
+        """Return the condition that an image has one of the files *asked* for: in its merged tree; or (*deleted*
+        ``yes``) hidden in it; or (``include``) either.
 
         Raises:
             TooBroad: it would be too large.
         """
-        if deleted == "include":
-            return terms("layer", (file.diff_id.text for file in files))
-        tokens = {
-            (file.diff_id.text, file.entry.path): hidden_token(file.diff_id.text, file.entry.path) for file in files
-        }
-        if deleted == "yes":
-            return terms("hidden", tokens.values())
-        hiding = await self._engine.counts("hidden", list(tokens.values()), All())
+        tokens = {file: file_token(file[0], file[1]) for file in map(_named, asked.files)}
+        own = await (self._hidden(tokens) if deleted == "yes" else self._shown(tokens, deleted))
+        return Some((own, asked.placed(deleted)))
+
+    async def _hidden(self, tokens: dict[tuple[str, str], str]) -> Condition:
+        """Return the condition that an image hides one of the files where its layer has it: one that it moved from
+        there is not hidden there."""
+        moving = await self._counted("moved", tokens.values())
+        moved = {token for token, images in zip(tokens.values(), moving, strict=True) if images}
+        _check(moved)
+        never = terms("hidden", (token for token in tokens.values() if token not in moved))
+        return Some((never, *(Every((Term("hidden", each), Without(Term("moved", each)))) for each in moved)))
+
+    async def _shown(self, tokens: dict[tuple[str, str], str], deleted: str) -> Condition:
+        """Return the condition that an image has one of the files where its layer has it, in its merged tree or (if
+        *deleted*) beneath."""
+        field = "moved" if deleted else "hidden"
+        hiding = await self._counted(field, tokens.values())
         by_layer: dict[str, list[str]] = defaultdict(list)
         shown: dict[str, None] = {}
         for ((diff_id, _), token), images in zip(tokens.items(), hiding, strict=True):
@@ -100,11 +204,22 @@ class Files:
                 shown[diff_id] = None
         # Where a layer has a matching file that no image hides, to have the layer is enough.
         partly = [
-            Every((Term("layer", diff_id), Without(Every(tuple(Term("hidden", token) for token in hidden)))))
+            Every((Term("layer", diff_id), Without(Every(tuple(Term(field, token) for token in hidden)))))
             for diff_id, hidden in by_layer.items()
             if diff_id not in shown
         ]
-        if len(partly) > MOST_PARTLY_HIDDEN:
-            advice = f"such files are hidden by upper layers of images in more than {MOST_PARTLY_HIDDEN} ways"
-            raise TooBroad("files", advice)
+        _check(partly)
         return Some((Terms("layer", tuple(shown)), *partly)) if shown else Some(tuple(partly))
+
+    async def _counted(self, field: str, tokens: Collection[str]) -> list[int]:
+        return await self._engine.counts(field, list(tokens), self._images) if tokens else []
+
+
+def _named(file: FoundFile) -> tuple[str, str]:
+    return file.diff_id.text, file.entry.path
+
+
+def _check(apart: Collection[object]) -> None:
+    if len(apart) > MOST_PARTLY_HIDDEN:
+        advice = f"such files are hidden by upper layers of images in more than {MOST_PARTLY_HIDDEN} ways"
+        raise TooBroad("files", advice)

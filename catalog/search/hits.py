@@ -12,7 +12,8 @@ from catalog.browse.answers import ImageHit, Piece, RepositoryHit
 from catalog.search import analysis
 from catalog.search.compile import Asked
 from catalog.search.conditions import Condition, Nothing, Pattern, Prefix, Some, Term, Terms
-from catalog.search.documents import ImageDocument, RepositoryDocument, hidden_token
+from catalog.search.documents import ImageDocument, RepositoryDocument, file_token
+from catalog.search.files import AskedFiles
 from catalog.search.highlighting import Marker
 
 #: Reasons that an image's hit names.
@@ -138,15 +139,29 @@ class _Test:
 def _paths(document: ImageDocument, asked: Asked) -> list[str]:
     """Return the paths of the files asked for that the image has; those that it hides are last, and say so."""
     by_layer: dict[str, list[str]] = defaultdict(list)
-    for file in asked.files:
-        by_layer[file.diff_id.text].append(file.entry.path)
-    hidden = set(document.hidden)
+    for each in asked.files:
+        for file in each.files:
+            by_layer[file.diff_id.text].append(file.entry.path)
+    hidden, moved = set(document.hidden), set(document.moved)
     shown: dict[str, None] = {}
     gone: dict[str, None] = {}
     for diff_id in document.diff_ids:
         for path in by_layer.get(diff_id, ()):
-            (gone if hidden_token(diff_id, path) in hidden else shown)[f"/{path}"] = None
+            token = file_token(diff_id, path)
+            if token not in moved:
+                (gone if token in hidden else shown)[f"/{path}"] = None
+    for path, stands in _placed(document, asked.files):
+        (shown if stands else gone)[f"/{path}"] = None
     if asked.deleted:
         shown = {} if asked.deleted == "yes" else shown
         return [*shown, *(f"{path} (deleted)" for path in gone)]
     return list(shown)
+
+
+def _placed(document: ImageDocument, asked: Iterable[AskedFiles]) -> Iterable[tuple[str, bool]]:
+    """Give the paths of files asked for that stand elsewhere than their layers have them, and whether they do still."""
+    tests = [each.asks_for() for each in asked] if document.placed else []
+    try:
+        return [(each.path, each.stands) for each in document.placed if any(test(each) for test in tests)]
+    except TooMuchWork:
+        return []

@@ -24,7 +24,7 @@ from catalog.browse.answers import (
     SearchAnswer,
     Suggestion,
 )
-from catalog.search import analysis, candidates, corrections, facets
+from catalog.search import analysis, candidates, corrections, facets, file_hits
 from catalog.search.access import readable
 from catalog.search.candidates import Counted
 from catalog.search.compile import Asked, Compiler
@@ -76,7 +76,7 @@ class SearchService:
         """Return what *caller* may read at this moment. One answer is made from one view."""
         visible = await self._access.visible(caller)
         condition = await readable(self._database, visible)
-        files = Files(self._engine, self._layer_index)
+        files = Files(self._engine, self._layer_index, condition)
         return View(self._engine, files, condition, self._default_namespace, int(self._now()))
 
     async def search(
@@ -157,15 +157,15 @@ class SearchService:
 
     async def file_hits(
         self, caller: Caller, query: FileQuery, deleted: str = "", page: int = 1, size: int = 25
-    ) -> tuple[list[FileHit], bool]:
-        """Find files: one page of them by path, and whether there are others after it. *deleted* is empty, ``yes`` or
-        ``include``."""
+    ) -> tuple[list[tuple[FileHit, Condition]], bool]:
+        """Find files: one page of them by path, each with the condition of the images that have it; and whether there
+        are others after it. *deleted* is empty, ``yes`` or ``include``."""
         offset = offset_of(page, size)
         view = await self.view(caller)
-        found = await view.files.some(query)
-        counted = await candidates.count_files(view, found.files, deleted, more=found.more)
+        counted = await file_hits.found_files(view, [await view.files.of_queries([query])], deleted)
         rows = counted.rows[offset : offset + size]
-        return candidates.file_hits(rows), counted.more or len(counted.rows) > offset + size
+        hits = zip(file_hits.file_hits(rows), (file.held(deleted) for file, _ in rows), strict=True)
+        return list(hits), counted.more or len(counted.rows) > offset + size
 
     # Repositories and images
 
@@ -240,8 +240,8 @@ class SearchService:
     async def _files(
         self, view: View, question: Question, text: str, page: int, offset: int, size: int
     ) -> SearchAnswer:
-        counted = await candidates.files(view, question, text)
-        return _answer(question, page, size, counted, candidates.file_hits(counted.rows[offset : offset + size]))
+        counted = await file_hits.files(view, question, text)
+        return _answer(question, page, size, counted, file_hits.file_hits(counted.rows[offset : offset + size]))
 
     async def _elsewhere(self, view: View, question: Question) -> list[Elsewhere]:
         """Count the hits of other types. What cannot be asked of a type, or not at this moment, is left out."""
@@ -263,7 +263,7 @@ class SearchService:
         if question.type == "package":
             return await candidates.count_packages(view, question, _FEW_CANDIDATES)
         if question.type == "file":
-            files = await candidates.files(view, question, text, _FEW_CANDIDATES)
+            files = await file_hits.files(view, question, text, _FEW_CANDIDATES)
             return len(files.rows), files.more
         (count,) = await self._engine.count([await (await _Narrowing.of(view, question)).without("")])
         return count, False

@@ -46,7 +46,8 @@ SPACES = "spaces"
 #: Keywords of which a document has many: given to tantivy as one text.
 JOINED = frozenset(
     {
-        *("grams", "package", "package_version", "removed", "removed_version", "source", "source_version", "hidden"),
+        *("grams", "package", "package_version", "removed", "removed_version", "source", "source_version"),
+        *("hidden", "moved", "placed", "placed_source"),
         *("layer", "chain", "digest", "tag", "license", "env", "label_key", "annotation_key", "base", "port"),
     }
 )

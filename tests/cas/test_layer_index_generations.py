@@ -352,7 +352,9 @@ async def test_a_damaged_generation_answers_nothing(root: Path, which: str) -> N
         assert await found(index) == [ONE]
 
 
-@pytest.mark.parametrize("content", ["", "../../etc\n", f"{FORM}-0123456789abcdef\n", "0-0123456789abcdef\n", "\xff\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "../../etc\n", f"{FORM}-0123456789abcdef\n", "0-0123456789abcdef\n", "\xff\x00"]
+)
 async def test_a_pointer_to_nowhere_is_as_good_as_none(root: Path, content: str) -> None:
     async with built(root):
         pass

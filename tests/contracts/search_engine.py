@@ -33,6 +33,7 @@ from catalog.search.documents import (
     ImageDocument,
     LayerDocument,
     PackageDocument,
+    Placed,
     RepositoryDocument,
     document_id,
 )
@@ -139,6 +140,8 @@ DOCUMENTS: st.SearchStrategy[Document] = st.one_of(
         labels=st.dictionaries(st.sampled_from(["team", "a b"]), st.sampled_from(["x", "y z"]), max_size=2),
         history=st.lists(TEXT, max_size=2),
         hidden=SMALL,
+        moved=SMALL,
+        placed=st.lists(st.builds(Placed, *[st.sampled_from(["a", "a b", "é"])] * 3, st.booleans()), max_size=3),
         official=st.booleans(),
     ),
     st.builds(

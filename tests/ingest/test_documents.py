@@ -10,7 +10,7 @@ from cas import Digest, RepositoryName, StorageFull, Tag
 from catalog.images.facts import Package
 from catalog.metadata import repositories, tags
 from catalog.metadata.pulls import PullCounter
-from catalog.search.documents import Document, document_id, hidden_token
+from catalog.search.documents import Document, document_id, file_token
 from database import DatabaseFull, DatabaseUnavailable
 from ingest import documents as making
 from ingest.documents import explained
@@ -89,7 +89,7 @@ async def test_an_image_says_what_its_rows_config_and_layers_say(ingest: Ingest)
     assert document.chains[0] == base.diff_id.text
     assert document.chains[1] == Digest.of(f"{base.diff_id} {top.diff_id}".encode()).text
     assert set(document.hidden) == {
-        hidden_token(base.diff_id.text, path) for path in ("etc/gone", "etc/motd", "var/lib/dpkg/status")
+        file_token(base.diff_id.text, path) for path in ("etc/gone", "etc/motd", "var/lib/dpkg/status")
     }
 
 

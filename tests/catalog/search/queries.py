@@ -131,7 +131,9 @@ OF_BOTH = [
 OF_FILES = [
     *("path:/etc/passwd", "path:etc/passwd", "path:/etc/*", "path:/etc/", "path:/etc/p.*/", "path:/app/config.yml"),
     *("file:passwd", "file:pas*", "file:sh", "file:/.*\\.pem/", "file:config.yml,cert.pem", "path:/nowhere/else"),
-    *(f"sha256:{sha256(content)}" for content in ("root", "root and me", "one", "shell")),
+    *("path:/usr/bin/app", "path:/bin/app", "path:/usr/bin/sh", "path:/bin/sh", "path:/usr/bin/*", "path:/opt/*"),
+    *("path:/usr/bin/.*[hp]/", "path:/opt/ssl/cert.pem", "path:/bin", "file:app", "file:dash*", "file:sh,passwd"),
+    *(f"sha256:{sha256(content)}" for content in ("root", "root and me", "one", "shell", "program", "dash")),
 ]
 OF_FILES = [each for each in OF_FILES if not each.startswith("file:/.")]
 

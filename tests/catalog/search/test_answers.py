@@ -29,10 +29,12 @@ from tests.catalog.search.searched import Searched, caller
 from tests.catalog.search.world import (
     LAYERS,
     VERSIONS,
+    File,
     Image,
     Layer,
     Repository,
     World,
+    digest_of,
     in_spans,
     is_digest,
     is_file,
@@ -77,7 +79,7 @@ def _name(hit: Hit) -> tuple[str, ...]:
         case LayerHit():
             return (hit.diff_id,)
         case FileHit():
-            return (hit.diff_id, hit.path)
+            return (hit.diff_id, hit.path, hit.sha256)
 
 
 def expected_hits(world: World, question: Question) -> list[Image] | list[Repository]:
@@ -339,7 +341,9 @@ async def check_files(service: SearchService, world: World, text: str) -> None:
     asking = [node for node in question.nodes if _asks_for_files(node)]
     images = within(world, [node for node in question.nodes if not _asks_for_files(node)], question.deleted)
     held = Counter(file for image in images for file in image.content.files(question.deleted))
-    expected = {file: count for file, count in held.items() if all(_is_asked(node, file) for node in asking)}
+    asked = {file: count for file, count in held.items() if all(_is_asked(node, file) for node in asking)}
+    expected = {(file.diff_id, file.path, digest_of(file)): count for file, count in asked.items()}
+    assert len(expected) == len(asked)
     assert await counted(service, world, text) == expected
 
 
@@ -349,14 +353,14 @@ def _asks_for_files(node: Node) -> bool:
     return isinstance(node, Word) or (isinstance(node, Field) and node.name in ("file", "path", "sha256"))
 
 
-def _is_asked(node: Node, file: tuple[str, str]) -> bool:
+def _is_asked(node: Node, file: File) -> bool:
     match node:
         case Or(nodes):
             return any(_is_asked(each, file) for each in nodes)
         case Word():
-            return file[1].rpartition("/")[2] == node.text
+            return file.path.rpartition("/")[2] == node.text
         case Field():
-            return any(is_file(node.name, value, *file) for value in node.values)
+            return any(is_file(node.name, value, file) for value in node.values)
     raise AssertionError(node)
 
 
@@ -437,5 +441,6 @@ def _layer_is(node: Node, layer: Layer, world: World) -> bool:
         ):
             return True
         case Field(name="path" | "file" | "sha256"):
-            return any(is_file(node.name, value, layer.diff_id, path) for value in node.values for path in layer.files)
+            own = [File(layer.diff_id, path, path) for path in (*layer.files, *layer.links)]
+            return any(is_file(node.name, value, file) for value in node.values for file in own)
     return False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index.protocol import By, FileQuery
-from catalog.browse.answers import ImageHit, PackageHit, Piece, RepositoryHit, SearchAnswer
+from catalog.browse.answers import FileHit, ImageHit, PackageHit, Piece, RepositoryHit, SearchAnswer
 from catalog.search.conditions import Term
 from catalog.search.engine import WINDOW
 from catalog.search.errors import OutOfWindow, QueryError, SearchError, TooBroad
@@ -102,6 +102,43 @@ async def test_hits_name_what_they_matched(searched: Searched) -> None:
     ]:
         (hit,) = [hit for hit in (await ask(searched, text)).hits if isinstance(hit, ImageHit)]
         assert hit.matched == matched, text
+
+
+async def test_files_are_found_where_they_stand_and_nowhere_else(searched: Searched) -> None:
+    """`/bin` is a link to `/usr/bin` in the base; a layer has entries below it, and a hard link to a file there."""
+    merged, through, last = LAYERS[6:9]
+    images = [
+        Image(NGINX, Content(1, (merged, through)), ("v1",)),
+        Image(NGINX, Content(2, (through,)), ("v2",)),
+        Image(NGINX, Content(3, (merged, through, last)), ("v3",)),
+    ]
+    await searched.show(World([NGINX], images))
+    program = sha256("program")
+    for text, tags, matched in [
+        ("path:/usr/bin/app", ["v1"], ["/usr/bin/app"]),
+        ("-path:/usr/bin/app", ["v2", "v3"], []),
+        ("path:/bin/app", ["v2"], ["/bin/app"]),
+        ("path:/usr/bin/app deleted:yes", ["v3"], ["/usr/bin/app (deleted)"]),
+        ("path:/bin/app deleted:include", ["v2"], []),
+        ("path:/usr/bin/dash2", ["v1", "v3"], ["/usr/bin/dash2"]),
+        ("file:dash2 -path:/usr/bin/dash", ["v3"], ["/usr/bin/dash2"]),
+        ("path:/bin", ["v1", "v3"], ["/bin"]),
+        ("path:/usr/bin/[as][a-z]+/", ["v1", "v3"], ["/usr/bin/sh"]),
+        (f"sha256:{program}", ["v1", "v2"], ["/usr/bin/app"]),
+        (f"sha256:{sha256('dash')}", ["v1", "v3"], ["/usr/bin/dash2"]),
+    ]:
+        hits = [hit for hit in (await ask(searched, f"type:image {text}")).hits if isinstance(hit, ImageHit)]
+        assert sorted(tag for hit in hits for tag in hit.tags) == tags, text
+        assert set(matched) <= {each for hit in hits for each in hit.matched}, text
+        if matched:
+            files = [hit for hit in (await ask(searched, f"type:file {text}")).hits if isinstance(hit, FileHit)]
+            assert {f"/{hit.path}" for hit in files} >= {each.split()[0] for each in matched}, text
+    rows, more = await searched.service.file_hits(caller(NOBODY), FileQuery(By.PATH, "usr/bin/app"))
+    ((hit, held),) = rows
+    assert (hit.path, hit.diff_id, hit.sha256, hit.images, more) == ("usr/bin/app", through.diff_id, program, 1, False)
+    assert [image.tags for image in (await searched.service.images_with(caller(NOBODY), held))[1]] == [["v1"]]
+    link = await searched.service.file_hits(caller(NOBODY), FileQuery(By.PATH, "bin"))
+    assert [(hit.path, hit.sha256, hit.images) for hit, _ in link[0]] == [("bin", "", 2)]
 
 
 @pytest.mark.parametrize("now", [False, None])

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cas.layer_index.protocol import By, FileQuery
 from catalog.browse.answers import SearchAnswer, Suggestion
 from catalog.search.candidates import MOST_CANDIDATES
+from catalog.search.errors import TooBroad
+from catalog.search.files import MOST_FILES
 from tests.catalog.search.searched import ENGINES, Searched, caller, opened
 from tests.catalog.search.world import LAYERS, Content, Image, Layer, Person, Repository, World
 
@@ -72,6 +75,32 @@ async def test_layers(kind: str, request: pytest.FixtureRequest, tmp_path: Path)
 
         assert await answers(searched, *texts) == before
         assert all(answer.hits and not answer.more for answer in before)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_files(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """So many private layers hold a file of that name that no page of files has one's own. In half of the images it is
+    hidden, in as many ways."""
+    name = Layer("own", {"etc/app.conf": "own"})
+    theirs = [Layer(str(number), {"etc/app.conf": str(number)}) for number in range(MOST_FILES + 100)]
+    without = Layer("without", {"x": ""}, whiteouts=("etc/app.conf",))
+    mine = [Image(OPEN, Content(0, (name,)), ("latest",))]
+    stacks = [(layer, without) if number % 2 else (layer,) for number, layer in enumerate(theirs)]
+    texts = ("path:/etc/app.conf", "-path:/etc/app.conf type:image", "type:file path:/etc/app*", "type:file app.conf")
+    texts += ("app.conf", "type:layer file:app.conf", "path:/etc/app.conf deleted:yes", "file:app* deleted:include")
+    asked = FileQuery(By.NAME, "app.conf")
+    async with opened(kind, request, tmp_path, [*theirs, name, without]) as searched:
+        layers = [name, *theirs, without]
+        await searched.show(World([OPEN, CLOSED], mine, layers=layers))
+        before = await answers(searched, *texts), await searched.service.file_hits(caller(NOBODY), asked)
+
+        images = [Image(CLOSED, Content(number, stack)) for number, stack in enumerate(stacks, 1)]
+        await searched.show(World([OPEN, CLOSED], [*mine, *images], layers=layers))
+
+        assert (await answers(searched, *texts), await searched.service.file_hits(caller(NOBODY), asked)) == before
+        assert [answer.total for answer in before[0]] == [1, 0, 1, 1, 0, 1, 0, 1]
+        with pytest.raises(TooBroad, match="too many files"):
+            await searched.service.search(caller(Person("root", administrator=True)), "path:/etc/app.conf")
 
 
 async def test_a_layer_is_as_large_as_the_blob_that_one_may_see(searched: Searched) -> None:

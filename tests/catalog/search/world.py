@@ -13,19 +13,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from cas import Digest, RepositoryName
-from cas.entries import FILE, WHITEOUT, Entry
+from cas.entries import FILE, HARD_LINK, SYMLINK, WHITEOUT, Entry
+from catalog.images.facts import LayerFacts
+from catalog.images.squash import squash
 from catalog.search.documents import (
     Document,
     ImageDocument,
     LayerDocument,
     PackageDocument,
     RepositoryDocument,
-    hidden_token,
 )
 from catalog.search.language import And, Field, Form, Node, Not, Or, Value
 from catalog.search.language import Term as Word
+from ingest.standing import Standing, standing
 
 DAY = 86_400
 #: A day to count from: 2026-01-01.
@@ -40,12 +43,15 @@ def sha256(text: str) -> str:
 
 @dataclass(frozen=True)
 class Layer:
-    """*files* are contents by path; *whiteouts* hide paths of the layers below, and what is under them. There are two
-    compressions of it: *size* is that of the one."""
+    """*files* are contents by path; *whiteouts* hide paths of the layers below, and what is under them; *links* are the
+    targets of symbolic links, *hard* those of hard links to files of lower layers. There are two compressions of it:
+    *size* is that of the one."""
 
     name: str
     files: dict[str, str]
     whiteouts: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
+    hard: dict[str, str] = field(default_factory=dict)
     size: int = 100
 
     @property
@@ -75,7 +81,9 @@ class Layer:
             for path, content in self.files.items()
         ]
         hiding = [Entry(path, WHITEOUT) for path in self.whiteouts]
-        return sorted([*files, *hiding], key=lambda entry: (entry.path.split("/"), entry.kind != WHITEOUT))
+        links = [Entry(path, SYMLINK, 0o777, target=target) for path, target in self.links.items()]
+        links += [Entry(path, HARD_LINK, target=target) for path, target in self.hard.items()]
+        return sorted([*files, *links, *hiding], key=lambda entry: (entry.path.split("/"), entry.kind != WHITEOUT))
 
 
 LAYERS = [
@@ -85,7 +93,82 @@ LAYERS = [
     Layer("configured", {"app/config.yml": "two", "etc/ssl/cert.pem": "certificate"}, size=150),
     Layer("without app", {"usr/bin/sh": "shell"}, whiteouts=("app", "bin/sh"), size=100),
     Layer("users again", {"etc/passwd": "root", "etc/ssl/key.pem": "key"}, size=300),
+    Layer("merged", {"usr/bin/dash": "dash"}, links={"bin": "usr/bin", "usr/bin/sh": "dash", "etc/ssl": "/opt/ssl"}),
+    Layer("through links", {"bin/app": "program", "bin/sh": "another shell"}, hard={"usr/bin/dash2": "bin/dash"}),
+    Layer(
+        "without program",
+        {},
+        whiteouts=("bin/app", "usr/bin/dash"),
+        hard={"opt/sh": "bin/sh", "opt/passwd": "etc/passwd"},
+    ),
 ]
+
+
+class File(NamedTuple):
+    """At *path* stands, or stood, what the layer *diff_id* has at *source*."""
+
+    diff_id: str
+    path: str
+    source: str
+
+
+class Stack:
+    """Layers, laid one upon the other: the files that stand in the merged tree, and all that ever stood in it."""
+
+    def __init__(self, layers: tuple[Layer, ...]) -> None:
+        self.standing: dict[str, File | None] = {}
+        self.held: set[File] = set()
+        self._targets = {(layer.diff_id, path): target for layer in layers for path, target in layer.links.items()}
+        for layer in layers:
+            self._lay(layer)
+
+    def _lay(self, layer: Layer) -> None:
+        below = {path: self.standing.get(self._place(target)) for path, target in layer.hard.items()}
+        for place in [self._place(gone) for gone in layer.whiteouts]:
+            self._remove(place)
+        linked: dict[str, str] = {}
+        for path in sorted([*layer.files, *layer.links, *layer.hard], key=lambda path: path.split("/")):
+            place = self._place(path)
+            for above in _above(place):
+                self.standing.pop(above, None)
+            self._remove(place)
+            if path in layer.hard:
+                self.standing[place], linked[place] = None, path
+            else:
+                self._put(place, File(layer.diff_id, place, path))
+        for place, path in linked.items():
+            if place in self.standing and self.standing[place] is None:
+                there = self.standing.get(self._place(layer.hard[path])) or below[path]
+                del self.standing[place]
+                if there is not None:
+                    self._put(place, there._replace(path=place))
+
+    def _put(self, place: str, file: File) -> None:
+        self.standing[place] = file
+        self.held.add(file)
+
+    def _remove(self, place: str) -> None:
+        for path in list(self.standing):
+            if path == place or path.startswith(f"{place}/"):
+                del self.standing[path]
+
+    def _place(self, path: str) -> str:
+        """Follow the directories of *path* through symbolic links."""
+        *todo, name = path.split("/")
+        place = ""
+        while todo:
+            place = f"{place}/{todo.pop(0)}".lstrip("/")
+            there = self.standing.get(place)
+            target = self._targets.get((there.diff_id, there.source)) if there is not None else None
+            if target is not None:
+                todo = target.strip("/").split("/") + todo
+                place = "" if target.startswith("/") else place.rpartition("/")[0]
+        return f"{place}/{name}".lstrip("/")
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:number]) for number in range(1, len(parts))]
 
 
 @dataclass(frozen=True)
@@ -130,24 +213,19 @@ class Content:
         return [Digest.of(f"chain {names[: n + 1]}".encode()).text for n in range(len(names))]
 
     @cached_property
-    def shown(self) -> set[tuple[str, str]]:
-        """The (diff_id, path) of each file of the merged tree."""
-        standing: dict[str, str] = {}
-        for layer in self.layers:
-            for gone in layer.whiteouts:
-                standing = {
-                    path: of for path, of in standing.items() if path != gone and not path.startswith(f"{gone}/")
-                }
-            standing.update(dict.fromkeys(layer.files, layer.diff_id))
-        return {(diff_id, path) for path, diff_id in standing.items()}
+    def _files(self) -> dict[str, set[File]]:
+        stack = Stack(self.layers)
+        shown = {file for file in stack.standing.values() if file is not None}
+        return {"": shown, "yes": stack.held - shown, "include": stack.held}
+
+    def files(self, deleted: str) -> set[File]:
+        """The files of the merged tree, or those that are hidden, or either."""
+        return self._files[deleted]
 
     @cached_property
-    def held(self) -> set[tuple[str, str]]:
-        """The (diff_id, path) of each file of its layers."""
-        return {(layer.diff_id, path) for layer in self.layers for path in layer.files}
-
-    def files(self, deleted: str) -> set[tuple[str, str]]:
-        return {"": self.shown, "yes": self.held - self.shown, "include": self.held}[deleted]
+    def told(self) -> Standing:
+        """What its document says of its files."""
+        return standing(squash(LayerFacts(layer.diff_id, layer.raw_size, layer.entries()) for layer in self.layers))
 
 
 @dataclass(frozen=True)
@@ -327,7 +405,7 @@ class World:
                     wanted = f"sha256:{value.text}"
                     if wanted == content.digest or wanted in content.named:
                         return True
-                return any(is_file(node.name, value, *file) for file in content.files(deleted))
+                return any(is_file(node.name, value, file) for file in content.files(deleted))
             case "label":
                 return any(
                     _is(value, text if node.key is None and "=" not in value.text else f"{text}={label}")
@@ -381,8 +459,6 @@ class World:
 
 def _image_document(image: Image) -> ImageDocument:
     content, repository = image.content, image.repository
-    # A layer may stand in an image twice: a file of it is hidden where none of both is seen.
-    hidden = sorted({hidden_token(diff_id, path) for diff_id, path in content.held - content.shown})
     return ImageDocument(
         repository_id=repository.id,
         repository=repository.name,
@@ -405,7 +481,9 @@ def _image_document(image: Image) -> ImageDocument:
         ports=list(content.ports),
         bases=[content.base] if content.base else [],
         distro=content.distro,
-        hidden=hidden,
+        hidden=content.told.hidden,
+        moved=content.told.moved,
+        placed=content.told.placed,
         official=repository.official,
         deprecated=repository.deprecated,
     )
@@ -448,14 +526,19 @@ def _compared(version: str, sign: str, bound: str) -> bool:
     }[sign]
 
 
-def is_file(name: str, value: Value, diff_id: str, path: str) -> bool:
+def is_file(name: str, value: Value, file: File) -> bool:
     """Tell whether a file is one that a value asks for."""
     if name == "sha256":
-        content = next(layer.files[path] for layer in LAYERS if layer.diff_id == diff_id)
-        return sha256(content) == value.text
+        return digest_of(file) == value.text
     if name == "path":
-        return _is(Value(value.text.lstrip("/"), value.form), path)
-    return _is(value, path.rpartition("/")[2])
+        return _is(Value(value.text.lstrip("/"), value.form), file.path)
+    return _is(value, file.path.rpartition("/")[2])
+
+
+def digest_of(file: File) -> str:
+    """The SHA-256 of a file, which a symbolic link has not."""
+    (layer,) = [layer for layer in LAYERS if layer.diff_id == file.diff_id]
+    return sha256(layer.files[file.source]) if file.source in layer.files else ""
 
 
 def _is(value: Value, text: str) -> bool:
