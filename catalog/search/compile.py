@@ -26,7 +26,7 @@ from catalog.search.conditions import (
     Without,
     Words,
 )
-from catalog.search.documents import ImageDocument, PackageDocument
+from catalog.search.documents import PackageDocument, ShownImage
 from catalog.search.engine import SearchEngine, SearchRequest
 from catalog.search.errors import TooBroad
 from catalog.search.files import FILE_FIELDS, AskedFiles, Files
@@ -292,14 +292,14 @@ class Compiler:
         found = await self._engine.search(request)
         if found.total > MOST_BASES:
             raise TooBroad(f"base:{texts[0]}", f"more than {MOST_BASES} images are meant; name a tag or a digest")
-        documents = [hit.document for hit in found.hits if isinstance(hit.document, ImageDocument)]
+        documents = [image for hit in found.hits if isinstance(image := hit.shown, ShownImage)]
         return [
             _built_on([document for document in documents if name.means(document)], Terms("base", declared_names(text)))
             for text, name in zip(texts, names, strict=True)
         ]
 
 
-def _built_on(bases: Sequence[ImageDocument], declared: Condition) -> Condition:
+def _built_on(bases: Sequence[ShownImage], declared: Condition) -> Condition:
     tops = [document.chains[-1] for document in bases if document.chains]
     if not tops:
         return declared
@@ -383,7 +383,7 @@ class ImageName:
         said = (("repository", self.repository), ("tag", self.tag), ("digest", self.digest))
         return Every(tuple(Term(name, analysis.keyword(value)) for name, value in said if value))
 
-    def means(self, image: ImageDocument) -> bool:
+    def means(self, image: ShownImage) -> bool:
         """Tell whether it names *image*."""
         return (
             self.repository in ("", image.repository)

@@ -106,7 +106,37 @@ class PackageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     versions: list[str] = []
 
 
+class ShownImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists show of an image, with the names of its members there; *packages* counts them."""
+
+    repository_id: str
+    repository: str
+    public: bool
+    digest: str
+    parents: list[str]
+    tags: list[str]
+    platform: str
+    size: int
+    pushed: int
+    layers: list[str]
+    chains: list[str]
+    packages: int
+    distro: tuple[str, str] | None
+    distro_name: str
+    deprecated: bool
+
+
 Document = RepositoryDocument | ImageDocument | LayerDocument | PackageDocument
+#: What lists show of a document: of all but images the whole of it.
+Shown = RepositoryDocument | ShownImage | LayerDocument | PackageDocument
+
+
+def shown(document: Document) -> Shown:
+    """Return what lists show of *document*."""
+    if not isinstance(document, ImageDocument):
+        return document
+    members = {name: getattr(document, name) for name in ShownImage.__struct_fields__}
+    return ShownImage(**members | {"packages": len(document.packages)})
 
 
 def document_id(document: Document) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from catalog.search.conditions import Condition
-from catalog.search.documents import Document
+from catalog.search.documents import Document, Shown
 
 #: Hits that can be paged to, at most.
 WINDOW = 10_000
@@ -59,13 +59,25 @@ class SearchRequest:
     facets: tuple[FacetRequest, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A document, as it was written, and its score."""
+class Hit(Protocol):
+    """A document that was found, and its score. All of an image's takes ten times as long to be read as what lists show
+    of it, so neither is read before it is asked for."""
 
-    id: str
-    score: float
-    document: Document
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def score(self) -> float:
+        """How well it fits."""
+
+    @property
+    def document(self) -> Document:
+        """The document, as it was written."""
+
+    @property
+    def shown(self) -> Shown:
+        """What lists show of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,7 @@ class Found:
     """One page; *total* is exact. *facets* are in the order in which they were asked for."""
 
     total: int
-    hits: list[Hit]
+    hits: Sequence[Hit]
     facets: list[list[Count]]
 
 

@@ -29,7 +29,7 @@ from catalog.search.access import readable
 from catalog.search.candidates import Counted
 from catalog.search.compile import Asked, Compiler
 from catalog.search.conditions import Condition, Every, Some, Term, Terms
-from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, RepositoryDocument
+from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, RepositoryDocument, ShownImage
 from catalog.search.engine import Found, SearchEngine, SearchRequest, Sort
 from catalog.search.engine import Hit as EngineHit
 from catalog.search.errors import QueryError, TooBroad
@@ -38,6 +38,7 @@ from catalog.search.highlighting import Marker
 from catalog.search.hits import image_hit, repository_hit
 from catalog.search.language import Field, Form, Node
 from catalog.search.question import Question, infer
+from catalog.search.reasons import Reasons
 from catalog.search.suggestions import suggestions
 from catalog.search.versions import newest_first
 from catalog.search.view import View, offset_of
@@ -201,13 +202,16 @@ class SearchService:
         )
 
     def _hits(self, found: Found, question: Question, asked: Asked) -> list[Hit]:
-        marker = Marker(question.nodes)
+        marker, reasons = Marker(question.nodes), Reasons(asked)
         hits: list[Hit] = []
         for hit in found.hits:
-            if isinstance(hit.document, RepositoryDocument):
-                hits.append(repository_hit(hit.document, self._default_namespace, marker))
-            elif isinstance(hit.document, ImageDocument):
-                hits.append(image_hit(hit.document, self._default_namespace, marker, asked))
+            match hit.shown:
+                case RepositoryDocument() as repository:
+                    hits.append(repository_hit(repository, self._default_namespace, marker))
+                case ShownImage() as image:
+                    document = hit.document if reasons else None
+                    matched = reasons.of(document) if isinstance(document, ImageDocument) else ()
+                    hits.append(image_hit(image, self._default_namespace, marker, matched))
         return hits
 
     async def _corrected(self, view: View, question: Question, total: int) -> str | None:
@@ -322,8 +326,8 @@ def _sort(name: str) -> Sort:
     return Sort(name.removesuffix("-asc"), descending=not name.endswith("-asc"))
 
 
-def _images(hits: Sequence[EngineHit]) -> list[ImageDocument]:
-    return [hit.document for hit in hits if isinstance(hit.document, ImageDocument)]
+def _images(hits: Sequence[EngineHit]) -> list[ShownImage]:
+    return [image for hit in hits if isinstance(image := hit.shown, ShownImage)]
 
 
 def _answer(question: Question, page: int, size: int, counted: Counted[Any], hits: Sequence[Hit]) -> SearchAnswer:

@@ -10,17 +10,15 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 import tantivy
-from tantivy import Query
 
 from catalog.search.engine import Count, FacetRequest
 from catalog.search.fields import COUNTED
-from catalog.search.tantivy_queries import Queries, both
+from catalog.search.tantivy_queries import Queries
 
 #: All values of a segment.
 _ALL = 2**31 - 1
 
-#: Values that one facet may ask for, or that are counted in one go: tantivy refuses to return more than 65,000 of all
-#: together.
+#: Values that one facet may ask for: tantivy refuses to return more than 65,000 of all together.
 MOST_VALUES = 20_000
 
 
@@ -57,17 +55,6 @@ class Facets:
             found = self._searcher.aggregate(query, asked)
             for position in positions:
                 counted[position] = [Count(*bucket) for bucket in _buckets(found[str(position)])]
-        return counted
-
-    def values(self, field: str, values: Sequence[str], among: Query) -> dict[str, int]:
-        """Count *values* (distinct ones) of *field*, one of `COUNTED`, among the documents of *among*; those that none
-        of these has are left out."""
-        counted: dict[str, int] = {}
-        for start in range(0, len(values), MOST_VALUES):
-            some = values[start : start + MOST_VALUES]
-            asked = {"terms": {"field": field, "size": len(some), "segment_size": _ALL, "include": some}}
-            query = both(self._queries.terms(field, some), among)
-            counted.update(_buckets(self._searcher.aggregate(query, {"0": asked})["0"]))
         return counted
 
 

@@ -34,7 +34,10 @@ from catalog.search.documents import (
     LayerDocument,
     PackageDocument,
     RepositoryDocument,
+    Shown,
+    ShownImage,
     document_id,
+    shown,
 )
 from catalog.search.fields import COUNTED, FIELDS, TYPED, Type
 
@@ -61,6 +64,29 @@ _KINDS: dict[bytes, type[Document]] = {
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 _DECODERS = {letter: msgspec.msgpack.Decoder(kind) for letter, kind in _KINDS.items()}
 _ENCODER = msgspec.msgpack.Encoder()
+
+
+class _StoredImage(msgspec.Struct):
+    """What is read of an image's document to be shown: the members of `ShownImage`, others being passed over."""
+
+    repository_id: str
+    repository: str
+    public: bool
+    digest: str
+    parents: list[str] = []
+    tags: list[str] = []
+    platform: str = ""
+    size: int = 0
+    pushed: int = 0
+    layers: list[str] = []
+    chains: list[str] = []
+    packages: list[msgspec.Raw] = []
+    distro: tuple[str, str] | None = None
+    distro_name: str = ""
+    deprecated: bool = False
+
+
+_STORED_IMAGE = msgspec.msgpack.Decoder(_StoredImage)
 
 
 def near_field(field: str) -> str:
@@ -196,3 +222,12 @@ def decode(content: bytes) -> Document:
     if letter.isupper():
         return msgspec.convert(json.loads(content[1:]), _KINDS[letter.lower()])
     return _DECODERS[letter].decode(memoryview(content)[1:])
+
+
+def decode_shown(content: bytes) -> Shown:
+    """Return what lists show of the document that `encode` was given."""
+    if content[:1] != b"i":
+        return shown(decode(content))
+    stored = _STORED_IMAGE.decode(memoryview(content)[1:])
+    members = {name: getattr(stored, name) for name in ShownImage.__struct_fields__}
+    return ShownImage(**members | {"packages": len(stored.packages)})

@@ -36,6 +36,7 @@ from catalog.search.documents import (
     Placed,
     RepositoryDocument,
     document_id,
+    shown,
 )
 from catalog.search.engine import (
     WINDOW,
@@ -306,6 +307,7 @@ class SearchEngineContract:
         assert await engine.documents([*names, "image:none", names[0]]) == [*written, None, written[0]]
         found = await engine.search(SearchRequest(All()))
         assert {hit.id: hit.document for hit in found.hits} == dict(zip(names, written, strict=True))
+        assert all(hit.shown == shown(hit.document) for hit in found.hits)
 
     @EXAMPLES
     @given(st.lists(DOCUMENTS, max_size=12), st.lists(CONDITIONS, min_size=1, max_size=8))

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from catalog.search.analysis import Values, analyse
 from catalog.search.conditions import All, Condition, Every, Some, Term, Terms, Without, Words
-from catalog.search.documents import Document, document_id
-from catalog.search.engine import Count, FacetRequest, Found, Hit, SearchRequest
+from catalog.search.documents import Document, Shown, document_id, shown
+from catalog.search.engine import Count, FacetRequest, Found, SearchRequest
 from catalog.search.weights import weight
 from tests.catalog.search.evaluation import evaluate, values_of
+
+
+@dataclass(frozen=True, slots=True)
+class WholeHit:
+    """A document that is there as a whole."""
+
+    id: str
+    score: float
+    document: Document
+
+    @property
+    def shown(self) -> Shown:
+        return shown(self.document)
 
 
 class MemorySearch:
@@ -30,7 +44,7 @@ class MemorySearch:
 
     async def search(self, request: SearchRequest) -> Found:
         matching = self._matching(request.condition)
-        hits = [Hit(id, self._score(request, id), self.kept[id][0]) for id in matching]
+        hits = [WholeHit(id, self._score(request, id), self.kept[id][0]) for id in matching]
         hits.sort(key=lambda hit: self._tie(hit.id))
         field = request.sort.field
         if field is None:
