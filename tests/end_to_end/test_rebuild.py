@@ -197,7 +197,10 @@ def removed(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+#: What is deleted, and with which options the rebuild is asked for (None: it comes by itself).
 STORES: dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]] = {
+    "nothing, the layer index being rebuilt": ((), ()),
+    "nothing, search being rebuilt": ((), ("--search",)),
     "the layer index": (("index",), None),
     "the search index": (("search",), None),
     "the facts": (("store/derived",), ("--facts",)),
