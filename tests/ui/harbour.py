@@ -330,6 +330,10 @@ class Fleet:
             {"team": "front"},
         )
 
+    def fresh(self, name: str) -> Made:
+        """Make an image that nobody has read: its layer holds *name*."""
+        return made([self.bottom["amd64"], (f"COPY {name} /srv/", layer({f"srv/{name}": _noise(name, 40_000)}))])
+
     def _hostile(self) -> Made:
         files = {
             f"srv/{HOSTILE.replace('/', '-')}": "x",

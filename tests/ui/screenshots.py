@@ -6,20 +6,27 @@ read out of layers. Run it after a change that is to be seen, and look at what i
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from tests.end_to_end.parts import pids
 from tests.services.portolan import Portolan
+from tests.services.processes import wait_until
 from tests.services.programs import require
 from tests.ui.browsing import DESK, PHONE, chromium, sign_in
-from tests.ui.harbour import Fleet, Harbour
+from tests.ui.harbour import Fleet, Harbour, Made
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pages"
+
+WIDTHS = {"desk": DESK, "phone": PHONE}
 
 #: Pictures end here, in CSS pixels: what comes below is more of the same.
 _LONGEST = 1700
@@ -53,6 +60,7 @@ def addresses(fleet: Fleet) -> Iterator[tuple[str, str, bool]]:
     yield "files", "/files?path=/usr/lib/libssl.so.3&deleted=include", True
     yield "compare", "/compare?from=ada/shop:1.3.9&to=ada/shop:1.4.2", True
     yield "sign-in", "/sign-in?next=/r/ada/shop", False
+    yield "sign-out", "/sign-out", True
     yield "account", "/account", True
     yield "tokens", "/account/tokens", True
     yield "not-found", "/r/nobody/nothing", False
@@ -62,32 +70,76 @@ def shoot(page: Page, url: str, file: Path) -> None:
     """Take a picture of an address."""
     page.goto(url)
     page.wait_for_load_state("networkidle")
+    _picture(page, file)
+
+
+def _picture(page: Page, file: Path) -> None:
     height = min(_LONGEST, int(page.evaluate("document.documentElement.scrollHeight")))
     size = page.viewport_size
     assert size is not None
     page.screenshot(path=file, clip={"x": 0, "y": 0, "width": size["width"], "height": height}, full_page=True)
 
 
+def shoot_first_pages(browser: Browser, directory: Path, folder: Path) -> None:
+    """Take pictures of what an installation shows that was started a moment ago."""
+    with Portolan(directory) as service:
+        wait_until(lambda: "/set-up?link=" in service.log.read_text(), 30, "the link to be printed")
+        (link,) = re.findall(r"/set-up\?link=[^\s\"]+", service.log.read_text())[:1]
+        for width, size in WIDTHS.items():
+            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+            shoot(page, service.url + link, folder / f"set-up-{width}.png")
+            page.context.close()
+
+
+def shoot_token(page: Page, url: str, folder: Path, width: str) -> None:
+    """Make a token, and be asked whether it is to be revoked."""
+    page.goto(f"{url}/account/tokens")
+    page.get_by_label("Name", exact=True).fill(f"build machine, from the {width}")
+    page.get_by_role("button", name="Make the token").click()
+    _picture(page, folder / f"token-made-{width}.png")
+    page.goto(f"{url}/account/tokens")
+    page.get_by_role("link", name=f"Revoke build machine, from the {width}").click()
+    _picture(page, folder / f"token-revoke-{width}.png")
+
+
+def shoot_waiting(page: Page, harbour: Harbour, image: Made, folder: Path, width: str) -> None:
+    """Push an image while nobody reads."""
+    (ingest,) = pids(harbour.service, "ingest")
+    os.kill(ingest, signal.SIGSTOP)
+    try:
+        harbour.push("team/lab/new", image, width)
+        page.goto(f"{harbour.service.url}/r/team/lab/new:{width}")  # it goes on to ask: the network is never idle
+        _picture(page, folder / f"image-waiting-{width}.png")
+    finally:
+        os.kill(ingest, signal.SIGCONT)
+
+
 def main(folder: Path = FOLDER) -> None:
     """Start, fill, take pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place, Portolan(Path(place)) as service, chromium() as browser:
-        fleet = Fleet()
-        harbour = Harbour(service)
-        for width, size in (("desk", DESK), ("phone", PHONE)):
-            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-            if width == "desk":
+    with tempfile.TemporaryDirectory() as place, chromium() as browser:
+        shoot_first_pages(browser, Path(place, "fresh"), folder)
+        with Portolan(Path(place, "filled")) as service:
+            fleet = Fleet()
+            harbour = Harbour(service)
+            for width, size in WIDTHS.items():
+                page = browser.new_page(viewport={"width": size[0], "height": size[1]})
                 shoot(page, service.url, folder / f"first-run-{width}.png")
-                harbour.fill(fleet)
-            known = False
-            for name, path, signed_in in sorted(addresses(fleet), key=lambda each: each[2]):
-                if signed_in and not known:
-                    sign_in(page, service.url, harbour.ada)
-                    known = True
-                shoot(page, service.url + path, folder / f"{name}-{width}.png")
-            page.context.close()
-        dark = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]}, color_scheme="dark")
-        shoot(dark, f"{service.url}/r/ada/shop:1.4.2", folder / "image-layers-dark.png")
+                page.context.close()
+            harbour.fill(fleet)
+            for width, size in WIDTHS.items():
+                page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+                known = False
+                for name, path, signed_in in sorted(addresses(fleet), key=lambda each: each[2]):
+                    if signed_in and not known:
+                        sign_in(page, service.url, harbour.ada)
+                        known = True
+                    shoot(page, service.url + path, folder / f"{name}-{width}.png")
+                shoot_token(page, service.url, folder, width)
+                shoot_waiting(page, harbour, fleet.fresh(width), folder, width)
+                page.context.close()
+            dark = browser.new_page(viewport={"width": DESK[0], "height": DESK[1]}, color_scheme="dark")
+            shoot(dark, f"{service.url}/r/ada/shop:1.4.2", folder / "image-layers-dark.png")
     # A page has few colours: with a palette of 48 a picture is a third as large, and looks the same.
     quantiser = require("pngquant")
     files = sorted(folder.glob("*.png"))
