@@ -50,8 +50,6 @@ MOST_ON_A_PAGE = 100
 _ELSEWHERE: tuple[HitType, ...] = ("repository", "image", "package", "file")
 #: Packages, or files, that are counted to tell how many there are elsewhere.
 _FEW_CANDIDATES = 200
-#: Seconds that counting the hits of one other type may take: an answer does not wait for a layer index that hangs.
-_LONGEST_ELSEWHERE = 1.0
 
 
 class SearchService:
@@ -65,13 +63,17 @@ class SearchService:
         access: Access,
         default_namespace: str = "library",
         now: Callable[[], float] = time.time,
+        elsewhere_within: float = 1.0,
     ) -> None:
+        """Leave out how many hits of another type there are where counting them takes more than *elsewhere_within*
+        seconds: an answer does not wait for a layer index that hangs."""
         self._engine = engine
         self._layer_index = layer_index
         self._database = database
         self._access = access
         self._default_namespace = default_namespace
         self._now = now
+        self._elsewhere_within = elsewhere_within
 
     async def view(self, caller: Caller) -> View:
         """Return what *caller* may read at this moment. One answer is made from one view."""
@@ -255,7 +257,7 @@ class SearchService:
                 continue
             text = question.for_type(type)
             try:
-                async with asyncio.timeout(_LONGEST_ELSEWHERE):
+                async with asyncio.timeout(self._elsewhere_within):
                     count, more = await self._count(view, Question.read(text), text)
             except (QueryError, TooBroad, LayerIndexUnavailable, TimeoutError):
                 continue

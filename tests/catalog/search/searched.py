@@ -67,7 +67,7 @@ async def opened(
         entries = {Digest.parse(layer.diff_id): layer.entries() for layer in layers}
         if kind == "memory":
             index, engine = MemoryLayers(entries), MemorySearch()
-            service = SearchService(engine, index, database, access, now=lambda: World.now)
+            service = SearchService(engine, index, database, access, now=lambda: World.now, elsewhere_within=60)
             yield Searched(service, database, engine, engine.rewrite)
             return
         owned = await stack.enter_async_context(RocksLayerIndex.open(directory / "layers"))
@@ -84,7 +84,7 @@ async def opened(
             removed = [RemoveAll("kind", kind) for kind in ("repository", "image", "layer", "package")]
             await writer.apply([*removed, *(Write(document, 1) for document in documents)])
 
-        service = SearchService(tantivy, owned, database, access, now=lambda: World.now)
+        service = SearchService(tantivy, owned, database, access, now=lambda: World.now, elsewhere_within=60)
         yield Searched(service, database, tantivy, rewrite)
 
 
