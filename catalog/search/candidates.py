@@ -337,7 +337,6 @@ def _is(asked: Term | Prefix, name: str) -> bool:
 
 async def _most_frequent(view: View, fields: Sequence[str], within: Condition, most: int) -> tuple[list[str], bool]:
     """Return the *most* values of each of *fields* that most images have, and whether there may be others."""
-    asked = tuple(FacetRequest(field, within, most) for field in fields)
-    counted = (await view.engine.search(SearchRequest(within, most=1, facets=asked))).facets
+    counted = await view.engine.facets([FacetRequest(field, within, most) for field in fields])
     values = dict.fromkeys(each.value for facet in counted for each in facet)
     return list(values), any(len(facet) >= most for facet in counted)

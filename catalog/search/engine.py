@@ -102,6 +102,9 @@ class SearchEngine(Protocol):
     async def counts(self, field: str, values: Sequence[str], within: Condition) -> list[int]:
         """Tell exactly how many documents of *within* have each of *values* in *field*."""
 
+    async def facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
+        """Count values of fields where nothing else is asked: the facets that `search` would return."""
+
     async def documents(self, ids: Sequence[str]) -> list[Document | None]:
         """Return documents by their names."""
 

@@ -128,8 +128,7 @@ class _Complete:
         field, kind = _COUNTED[name]
         value = typed.lower() if name in _FOLDED else typed
         within = self._view.images(Prefix(field, value)) if value else self._view.images()
-        request = SearchRequest(within, most=1, facets=(FacetRequest(field, within, _CANDIDATES * 4),))
-        (counts,) = (await self._view.engine.search(request)).facets
+        (counts,) = await self._view.engine.facets([FacetRequest(field, within, _CANDIDATES * 4)])
         return [
             self._suggest(kind, name, each.value, each.count)
             for each in counts

@@ -19,7 +19,7 @@ from tantivy import Query
 from catalog.search.analysis import keyword
 from catalog.search.conditions import Condition, Every, Without
 from catalog.search.documents import Document, Shown
-from catalog.search.engine import WINDOW, Found, SearchRequest
+from catalog.search.engine import WINDOW, Count, FacetRequest, Found, SearchRequest
 from catalog.search.errors import OutOfWindow, SearchUnavailable
 from catalog.search.fields import FIELDS, Type
 from catalog.search.tantivy_facets import Facets
@@ -108,6 +108,10 @@ class TantivySearch:
         """See `SearchEngine.counts`."""
         return await self._run(self._counts, field, values, within)
 
+    async def facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
+        """See `SearchEngine.facets`."""
+        return await self._run(self._facets, requests)
+
     async def documents(self, ids: Sequence[str]) -> list[Document | None]:
         """See `SearchEngine.documents`."""
         return await self._run(self._documents, ids)
@@ -168,6 +172,10 @@ class TantivySearch:
             else 0
             for value in values
         ]
+
+    def _facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
+        view = self._newest()
+        return Facets(view.searcher, view.queries).count(requests)
 
     def _documents(self, ids: Sequence[str]) -> list[Document | None]:
         view = self._newest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from catalog.search.access import terms
 from catalog.search.compile import Compiler
 from catalog.search.conditions import All, Condition, Every, Term
-from catalog.search.engine import WINDOW, FacetRequest, SearchEngine, SearchRequest
+from catalog.search.engine import WINDOW, FacetRequest, SearchEngine
 from catalog.search.errors import OutOfWindow, TooBroad
 from catalog.search.files import Files
 from catalog.search.question import Question
@@ -53,8 +53,7 @@ class View:
             TooBroad: there are too many of them.
         """
         narrowed = self.images(*conditions)
-        request = SearchRequest(narrowed, most=1, facets=(FacetRequest("repository_id", narrowed, MOST_JOINED + 1),))
-        (ids,) = (await self.engine.search(request)).facets
+        (ids,) = await self.engine.facets([FacetRequest("repository_id", narrowed, MOST_JOINED + 1)])
         if len(ids) > MOST_JOINED:
             raise TooBroad("type:repository", f"more than {MOST_JOINED:,} repositories have such images")
         return terms("repository_id", (each.value for each in ids))

@@ -354,6 +354,7 @@ class SearchEngineContract:
             FacetRequest("tag", condition, most),
         )
         found = await engine.search(SearchRequest(condition, facets=asked))
+        assert await engine.facets(asked) == found.facets
         assert found.facets == [
             model.facet(field, condition)[:most],
             model.facet("kind", All()),

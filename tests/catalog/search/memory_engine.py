@@ -64,6 +64,9 @@ class MemorySearch:
         found = Counter(value for id in self._matching(within) for value in values_of(self.kept[id][1], field))
         return [found[value] for value in values]
 
+    async def facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
+        return [self._facet(each) for each in requests]
+
     async def documents(self, ids: Sequence[str]) -> list[Document | None]:
         return [self.kept[id][0] if id in self.kept else None for id in ids]
 
