@@ -6,7 +6,8 @@ set -u
 
 PACKAGES=(
   skopeo podman buildah        # clients of the registry; buildah and podman also build and run docker/Dockerfile
-  podman-compose netavark aardvark-dns  # start docker/compose.yaml, with a network of its own
+  podman-compose netavark aardvark-dns iptables  # start docker/compose.yaml, with a network of its own
+  pngquant                     # makes the pictures of the pages small
   umoci jq                     # look into image layouts
   postgresql                   # the database of an installation with several nodes
   debootstrap                  # makes the base image that docker/Dockerfile is built on where none can be pulled
