@@ -17,12 +17,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 
 import msgspec
 
 from cas import BlobStore, BlobUnknown, Digest
+from cas.errors import LayerIndexUnavailable
 from cas.layer_index.protocol import BlobRecord, OwnedLayerIndex
 from catalog.images.chains import chain_ids
 from catalog.images.facts import LayerFacts
@@ -113,9 +114,9 @@ class Layers:
 
         Raises:
             IngestError: it cannot be read; what is known of it stays.
-            LayerIndexUnavailable, StorageFull: it cannot be done at this moment.
+            StorageFull: it cannot be done at this moment.
         """
-        return await self._read_anew(digest, replace=True)
+        return await self._read_anew(digest, replace=True, indexed_later=True)
 
     async def squash_again(self, diff_ids: list[Digest]) -> None:
         """Squash layers that are known, and put what comes of it in the place of what was known of the stack.
@@ -164,7 +165,9 @@ class Layers:
             _log.warning("%s cannot be read again, and what is known of it stays: %s", digest, error)
             return known
 
-    async def _read_anew(self, digest: Digest, *, replace: bool = False) -> BlobFacts:
+    async def _read_anew(self, digest: Digest, *, replace: bool = False, indexed_later: bool = False) -> BlobFacts:
+        """Read a blob; with *indexed_later* a layer index that is not there is no obstacle: it is made of the facts."""
+        absent = suppress(LayerIndexUnavailable) if indexed_later else nullcontext()
         async with self._room:
             begun = time.monotonic()
             try:
@@ -178,10 +181,12 @@ class Layers:
                 if facts is None:
                     await self._facts.put_layer(diff_id, content)
                     facts = await asyncio.to_thread(decode, content, LayerFacts)
-                await self._index.add_layer(diff_id, facts.size, facts.entries, by_cataloger(facts))
+                with absent:
+                    await self._index.add_layer(diff_id, facts.size, facts.entries, by_cataloger(facts))
                 del facts
             found = BlobFacts(read.diff_id, read.size, read.raw_size, int(time.time()), self._made_by.layer)
-            await self._index.add_blob(digest, BlobRecord(diff_id, found.size, found.raw_size, found.verified))
+            with absent:
+                await self._index.add_blob(digest, BlobRecord(diff_id, found.size, found.raw_size, found.verified))
             await self._facts.put_blob(digest, found)
             self._on_read(True, time.monotonic() - begun)
             return found
