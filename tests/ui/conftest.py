@@ -36,9 +36,10 @@ async def fresh_site(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, started once a module: Playwright keeps an event loop in this thread until it ends, and no test of
+    another module could have one of its own beside it."""
     with chromium() as started:
         yield started
 
