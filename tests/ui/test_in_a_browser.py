@@ -273,10 +273,11 @@ def test_one_signs_in_retags_deletes_and_makes_a_token_by_keyboard(
     scripted.keyboard.press("Enter")
     tab_to(scripted, scripted.get_by_role("link", name="Tokens"), most=3)
     scripted.keyboard.press("Enter")
+    expect(scripted.get_by_role("heading", name="Account", exact=True)).to_be_visible()
     tab_to(scripted, scripted.get_by_label("Name"))
     scripted.keyboard.type("made by keyboard")
     scripted.keyboard.press("Enter")
-    assert heading(scripted) == "Your new token"
+    expect(scripted.get_by_role("heading", name="Your new token")).to_be_visible()
 
 
 # Repositories.
