@@ -65,7 +65,7 @@ def test_after_the_first_steps_an_administrator_is_missing(whole: Settings) -> N
     assert found["administrator"].verdict == "advice"
     assert "portolan user add NAME --admin" in found["administrator"].do
     assert found["signing key"].verdict == "ok"
-    assert "revision 0002" in found["database"].told
+    assert "revision 0005" in found["database"].told
 
 
 def test_a_running_service_is_recognised(start_portolan: StartPortolan) -> None:
