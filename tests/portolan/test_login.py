@@ -120,7 +120,7 @@ def test_tokens_of_ones_own(run: Run, served: Portolan) -> None:
     assert run("token", "revoke", ci["id"]).exit_code == 0
     again = run("token", "revoke", ci["id"])
     assert again.exit_code == 1
-    assert "No such token" in again.stderr
+    assert "never was yours" in again.stderr
 
 
 def test_what_a_server_refuses_is_told_in_its_own_words(run: Run, served: Portolan) -> None:
