@@ -44,7 +44,8 @@ def _spdx(text: str) -> str:
 
     try:
         expression = _licensing().parse(text, validate=True)
-    except ExpressionError:
+    except (ExpressionError, IndexError, AssertionError):
+        # The last two are how its parser ends on "()" and on "(MIT AND".
         return ""
     return "" if expression is None else str(expression.render("{symbol.key}"))
 

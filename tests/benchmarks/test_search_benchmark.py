@@ -24,8 +24,13 @@ def test_a_tiny_corpus_answers_every_question(tmp_path: Path, capsys: pytest.Cap
     assert len(rows) == len(QUESTIONS) + 5
     assert all(len(row["milliseconds"]) == 2 for row in rows.values())
     found = {name.partition(":")[0]: row["found"] for name, row in rows.items()}
-    assert found["images with a package"] == 200
-    for name in ("images that contain a layer", "images that hold a file", "images that hold a file below a path"):
+    assert 150 < found["images with a package"] < 200, "most images have it, and some have not"
+    for name in (
+        "images without a package",
+        "images that contain a layer",
+        "images that hold a file",
+        "images that hold a file below a path",
+    ):
         assert 0 < found[name] < 200, name
     assert "| all together |" in capsys.readouterr().out
     assert [path for path in tmp_path.iterdir() if path != result] == []

@@ -24,6 +24,8 @@ from ingest.catalogers.licenses import read_licenses, spdx
         ("BSD", ""),
         ("GPL2 MIT", ""),
         ("MIT AND", ""),
+        ("(MIT AND", ""),
+        ("()", ""),
         ("", ""),
         ("(" * 150 + "MIT" + ")" * 150, ""),
         ("MIT AND " * 100 + "MIT", ""),
