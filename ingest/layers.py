@@ -178,7 +178,7 @@ class Layers:
             diff_id = Digest.parse(read.diff_id)
             async with self._one_by_one if decoded_size(content) > HUGE else nullcontext():
                 facts = None if replace else await self._facts.layer(diff_id)
-                if facts is None:
+                if facts is None or facts.versions != read.versions:
                     await self._facts.put_layer(diff_id, content)
                     facts = await asyncio.to_thread(decode, content, LayerFacts)
                 with absent:

@@ -24,9 +24,14 @@ class MadeBy(NamedTuple):
     stack: str
 
 
+def versions() -> dict[str, int]:
+    """Return what `LayerFacts` that this program makes say of who made them."""
+    return {"reader": READER_VERSION, **Interests(CATALOGERS, PROGRAMS).versions}
+
+
 def made_by() -> MadeBy:
     """Return the names of what this program makes facts by."""
-    reading = {"reader": READER_VERSION, **Interests(CATALOGERS, PROGRAMS).versions}
+    reading = versions()
     return MadeBy(_name(reading), _name({"squash": SQUASH_VERSION, **reading}))
 
 

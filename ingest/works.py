@@ -15,14 +15,17 @@ from ingest.catalogers import CATALOGERS, PROGRAMS
 from ingest.limits import ReadLimits
 from ingest.reader_process import Work
 from ingest.reading import read_layer
+from ingest.versions import versions
 
 
 class ReadBlob(msgspec.Struct):
-    """What a blob turned out to be: the digest of what it decompresses to, and the bytes of both."""
+    """What a blob turned out to be: the digest of what it decompresses to, and the bytes of both; *versions* are those
+    of its facts."""
 
     diff_id: str
     size: int
     raw_size: int
+    versions: dict[str, int]
 
 
 def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None) -> Sequence[bytes]:
@@ -34,21 +37,29 @@ def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descripto
     source = io.FileIO(descriptor, "r", closefd=False)
     layer = read_layer(source, limits, CATALOGERS, PROGRAMS)
     facts = layer.facts
-    return [msgspec.msgpack.encode(ReadBlob(facts.diff_id, layer.size, facts.size)), encode(facts)]
+    about = ReadBlob(facts.diff_id, layer.size, facts.size, facts.versions)
+    return [msgspec.msgpack.encode(about), encode(facts)]
 
 
 def squash_stack(
     parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None
 ) -> Sequence[bytes]:
     """Squash the layers whose facts' objects *parts* are, the bottom one first: the object of the stack's facts, which
-    say that they were ``made_by`` what *parameters* name."""
+    say that they were ``made_by`` what *parameters* name, if all layers were read by this program's catalogers."""
+    wanted, is_ours = versions(), True
 
     def layers() -> Iterator[LayerFacts]:
+        nonlocal is_ours
         for position, part in enumerate(parts):
-            yield decode(bytes(part), LayerFacts)
+            layer = decode(bytes(part), LayerFacts)
+            is_ours = is_ours and layer.versions == wanted
+            yield layer
             parts[position].clear()
 
-    return [encode(replace(squash(layers()), made_by=str(parameters["made_by"])))]
+    chain = squash(layers())
+    # What other catalogers read of a layer may be known as long as it cannot be read again: the stack of it is made
+    # anew as soon as it can be.
+    return [encode(replace(chain, made_by=str(parameters["made_by"]) if is_ours else ""))]
 
 
 WORKS: dict[str, Work] = {"read": read, "squash": squash_stack}

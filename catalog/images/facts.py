@@ -163,7 +163,8 @@ class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     *packages* are installed, *removed* are those that only lower layers still hold. *hidden* are the files of each
     layer (by its index; what is no directory) that are not in the merged tree: (layer, path), sorted, the path as the
     layer says it. *strays* are sorted by path. *files* and *bytes* are those of the merged tree. *limits* are those of
-    the layers, and of squashing. *made_by* names what read the layers and squashed them.
+    the layers, and of squashing. *made_by* names what read the layers and squashed them; it is empty where not all of
+    them were read by the same.
     """
 
     chain_id: str

@@ -16,7 +16,7 @@ from catalog.images.facts import LayerFacts
 from catalog.images.objects import encode
 from catalog.metadata import jobs
 from database import Database
-from ingest.versions import MadeBy, made_by
+from ingest.versions import MadeBy, made_by, versions
 from tests.ingest import tars
 from tests.ingest.in_process import Image, Ingest, image, ingesting, opened, small, status
 
@@ -24,6 +24,8 @@ VERSIONS = DerivedName.parse("versions/1")
 OLDER = MadeBy("older", "older")
 
 BASE = tars.layer({"var/lib/dpkg/status": status(("bash", "5.2"))})
+#: The same layer, compressed in another way.
+OTHERWISE = tars.layer({"var/lib/dpkg/status": status(("bash", "5.2"))}, compression="zstd")
 TOPS = [small(f"top {number}") for number in range(4)]
 IMAGES = [image(BASE, top) for top in TOPS]
 
@@ -114,6 +116,52 @@ async def test_a_stack_of_layers_that_were_read_again_is_squashed_again(
         chain = await ingest.facts.chain(chain_id([BASE.diff_id, TOPS[0].diff_id]))
         assert chain is not None
         assert [package.name for package in chain.packages] == ["bash"]
+
+
+async def test_a_layer_that_is_pushed_in_another_compression_tells_nothing_old_as_new(
+    database: Database, store: BlobStore, tmp_path: Path
+) -> None:
+    """The layer's facts are there, by other catalogers than those that read the new blob of it."""
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        again = image(OTHERWISE, TOPS[0])
+        await ingest.push("ada/app", again)
+        await ingest.settled()
+        assert (await ingest.found("ada/app", again.digest)).packages == [("deb/bash", "5.2")]
+        known = await ingest.facts.layer(BASE.diff_id)
+        assert known is not None
+        assert known.versions == versions()
+
+        await ingest.renewal.run()
+        await ingest.settled()
+        for pushed, top in zip(IMAGES, TOPS, strict=True):
+            chain = await ingest.facts.chain(chain_id([BASE.diff_id, top.diff_id]))
+            assert chain is not None
+            assert [package.name for package in chain.packages] == ["bash"]
+            assert chain.made_by == made_by().stack
+            assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+
+
+async def test_a_stack_of_what_others_read_does_not_pass_for_a_new_one(
+    database: Database, store: BlobStore, tmp_path: Path
+) -> None:
+    """A layer could not be read again when its stack was squashed; then somebody pushes it once more."""
+    stack = chain_id([BASE.diff_id, TOPS[0].diff_id])
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        await ingest.store.delete(Digest.of(BASE.blob))
+        await ingest.renewal.run()
+        await ingest.settled()
+        chain = await ingest.facts.chain(stack)
+        assert chain is not None
+        assert chain.packages == []
+        assert chain.made_by != made_by().stack
+
+        again = image(OTHERWISE, TOPS[0])
+        await ingest.push("ada/app", again)
+        await ingest.settled()
+        assert (await ingest.found("ada/app", again.digest)).packages == [("deb/bash", "5.2")]
+        chain = await ingest.facts.chain(stack)
+        assert chain is not None
+        assert chain.made_by == made_by().stack
 
 
 async def test_a_layer_that_cannot_be_read_again_stays_known(
