@@ -14,7 +14,7 @@ from catalog.images.facts import Evidence, PackageFacts
 from ingest.catalogers.cataloger import Unreadable
 from ingest.catalogers.licenses import read_licenses
 from ingest.catalogers.stanzas import path as written
-from ingest.catalogers.stanzas import stanzas, value, word
+from ingest.catalogers.stanzas import stanzas, unix_lines, value, word
 
 _MOST_PACKAGES = 100_000
 #: Lines that name files at most, and bytes of their whole paths: one long folder may stand before many files.
@@ -22,7 +22,7 @@ _MOST_FILES = 400_000
 _MOST_OWNED = 32 << 20
 
 #: apk-tools writes the checksum first, others the name.
-_BEGINNING = re.compile(rb"(?:C:Q[^\n]*\n)?P:[!-~]+\nV:[!-~]+\n")
+_BEGINNING = re.compile(rb"(?:C:Q[^\n]*\n)?P:[!-~]+\r?\nV:[!-~]+\r?\n")
 _FILES = re.compile(rb"^([FR]):(.*)$", re.MULTILINE)
 
 
@@ -30,7 +30,7 @@ class ApkCataloger:
     """Reads apk's database."""
 
     name = "apk"
-    version = 2
+    version = 3
     pattern = r"(?:usr/)?lib/apk/db/installed"
     elsewhere = ""
     starts: tuple[bytes, ...] = (b"C:Q", b"P:")
@@ -42,6 +42,7 @@ class ApkCataloger:
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         """Read the packages and what each owns."""
+        content = unix_lines(content)
         found: dict[str, PackageFacts] = {}
         owned: dict[str, str] = {}
         broken = 0

@@ -18,7 +18,7 @@ from catalog.images.facts import Evidence, PackageFacts
 from ingest.catalogers.cataloger import Unreadable
 from ingest.catalogers.licenses import read_licenses
 from ingest.catalogers.stanzas import path as written
-from ingest.catalogers.stanzas import stanzas, value, word
+from ingest.catalogers.stanzas import stanzas, unix_lines, value, word
 
 #: Packages of one database at most; more than Debian has.
 _MOST_PACKAGES = 100_000
@@ -40,7 +40,7 @@ class DpkgCataloger:
     """Reads dpkg's database, whole or in pieces, and its lists of files."""
 
     name = "dpkg"
-    version = 2
+    version = 3
     pattern = (
         r"(?:var/lib/dpkg/(?:status|status\.d/[^/]+|info/[^/]+\.(?:list|md5sums))"
         r"|(?:usr|var)/lib/opkg/(?:status|info/[^/]+\.(?:list|md5sums)))"
@@ -60,6 +60,7 @@ class DpkgCataloger:
 
     def read(self, path: str, content: bytes) -> Evidence | None:
         """Read a database, one package's piece of it, or a list of files."""
+        content = unix_lines(content)
         folder, _, name = path.rpartition("/")
         if folder.endswith(("/info", "/status.d")):
             if name.endswith(".md5sums"):

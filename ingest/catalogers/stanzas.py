@@ -12,6 +12,12 @@ _GAP = re.compile(rb"\n\n+")
 _WORD = re.compile(rb"[!-~]{1,256}")
 
 
+def unix_lines(content: bytes) -> bytes:
+    """Return *content* with the line ends of Unix: whoever made or edited a database on another system may have left
+    its own, and then no line is empty that should stand between two packages."""
+    return content.replace(b"\r\n", b"\n") if b"\r\n" in content else content
+
+
 def stanzas(content: bytes) -> Iterator[bytes]:
     """Yield each stanza, with one newline before it and one after it: `value` counts on them."""
     start = 0

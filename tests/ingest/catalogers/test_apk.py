@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.catalogers import Unreadable
+from ingest.catalogers.apk import ApkCataloger
 from tests.ingest.catalogers.reading import cataloger_of, outcome, packages, read
 
 INSTALLED = "lib/apk/db/installed"
@@ -77,6 +78,13 @@ def test_owned_files_stand_in_their_folders() -> None:
         "musl": "lib/ld-musl-x86_64.so.1\nlib/libc.musl-x86_64.so.1",
         "musl-utils": "sbin/ldconfig\nusr/bin/getconf\nat-the-root",
     }
+
+
+def test_line_ends_of_other_systems_tell_the_same() -> None:
+    other = DATABASE.replace(b"\n", b"\r\n")
+
+    assert read(INSTALLED, other) == read(INSTALLED, DATABASE)
+    assert ApkCataloger().recognises("srv/rootfs/installed", other)
 
 
 def test_an_empty_database_tells_that_nothing_is_installed() -> None:

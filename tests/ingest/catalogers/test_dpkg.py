@@ -114,6 +114,21 @@ def test_of_two_stanzas_for_one_package_the_later_counts() -> None:
     assert packages(STATUS, removed) == []
 
 
+def test_line_ends_of_other_systems_tell_the_same() -> None:
+    database = b"\n".join(
+        [BASH, stanza("dash", "0.5.12", Source="dash"), stanza("gone", "1", "deinstall ok config-files")]
+    )
+    lists = {
+        "var/lib/dpkg/info/bash.list": b"/.\n/bin\n/bin/bash\n",
+        "var/lib/dpkg/info/bash.md5sums": b"0123456789abcdef0123456789abcdef  bin/bash\n",
+    }
+
+    assert len(packages(STATUS, database)) == 2
+    for path, content in {STATUS: database, "var/lib/dpkg/status.d/bash": BASH, **lists}.items():
+        assert read(path, content.replace(b"\n", b"\r\n")) == read(path, content), path
+    assert DpkgCataloger().recognises("srv/rootfs/status", database.replace(b"\n", b"\r\n"))
+
+
 def test_an_empty_database_tells_that_nothing_is_installed() -> None:
     """Which is something else than telling nothing: what stood in lower layers is gone."""
     evidence = read(STATUS, b"")
