@@ -13,6 +13,7 @@ RECORD, the list of its files, is not read: docs/packages.md says why.
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -66,28 +67,40 @@ _COMMIT = re.compile(r"[!-~]{1,100}")
 _SUM = re.compile(r"[0-9a-f]{64}")
 
 
+T = TypeVar("T")
+D = TypeVar("D")
+
+_NOTHING = msgspec.Raw(b"null")
+
+
 class _Vcs(msgspec.Struct):
-    vcs: str = ""
-    commit_id: str = ""
+    vcs: msgspec.Raw = _NOTHING
+    commit_id: msgspec.Raw = _NOTHING
+
+
+class _Hashes(msgspec.Struct):
+    sha256: msgspec.Raw = _NOTHING
 
 
 class _Archive(msgspec.Struct):
-    hashes: dict[str, str] = {}
+    hashes: msgspec.Raw = _NOTHING
     #: As it was written before there was `hashes`: ``sha256=…``.
-    hash: str | None = None
+    hash: msgspec.Raw = _NOTHING
 
 
 class _DirectUrl(msgspec.Struct):
-    url: str = ""
-    vcs_info: _Vcs | None = None
-    archive_info: _Archive | None = None
+    """Members are read one by one: one that is of another kind than it should be says nothing, and the others do."""
+
+    url: msgspec.Raw = _NOTHING
+    vcs_info: msgspec.Raw = _NOTHING
+    archive_info: msgspec.Raw = _NOTHING
 
 
 class PythonCataloger:
     """Reads the metadata of installed distributions."""
 
     name = "python"
-    version = 2
+    version = 3
     pattern = r"(?:.*/)?[^/]+\.(?:dist-info/(?:METADATA|direct_url\.json)|egg-info(?:/PKG-INFO)?|egg/EGG-INFO/PKG-INFO)"
     elsewhere = ""
     starts: tuple[bytes, ...] = ()
@@ -122,20 +135,28 @@ def normalized(name: str) -> str:
 def _origin(content: bytes) -> dict[str, str]:
     """Return qualifiers of the purl specification: ``vcs_url``, or ``download_url`` and ``checksum``. A folder of
     whoever built the image, and what cannot be read, says nothing."""
-    try:
-        told = msgspec.json.decode(content, type=_DirectUrl)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    url = _address(told.url)
+    told = _member(content, _DirectUrl, _DirectUrl())
+    url = _address(_member(told.url, str, ""))
     if not url:
         return {}
-    vcs, archive = told.vcs_info, told.archive_info
-    if vcs is not None and vcs.vcs in _SYSTEMS:
-        return {"vcs_url": f"{vcs.vcs}+{url}" + (f"@{vcs.commit_id}" if _COMMIT.fullmatch(vcs.commit_id) else "")}
+    vcs = _member(told.vcs_info, _Vcs, _Vcs())
+    system, commit = _member(vcs.vcs, str, ""), _member(vcs.commit_id, str, "")
+    if system in _SYSTEMS:
+        return {"vcs_url": f"{system}+{url}" + (f"@{commit}" if _COMMIT.fullmatch(commit) else "")}
+    archive = _member(told.archive_info, _Archive, None)
     if archive is not None:
-        digest = archive.hashes.get("sha256") or (archive.hash or "").removeprefix("sha256=")
+        hashes = _member(archive.hashes, _Hashes, _Hashes())
+        digest = _member(hashes.sha256, str, "") or _member(archive.hash, str, "").removeprefix("sha256=")
         return {"download_url": url} | ({"checksum": f"sha256:{digest}"} if _SUM.fullmatch(digest) else {})
     return {}
+
+
+def _member(told: bytes | msgspec.Raw, kind: type[T], otherwise: D) -> T | D:
+    """Read JSON of *kind*; what is of another kind is *otherwise*."""
+    try:
+        return msgspec.json.decode(told, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return otherwise
 
 
 def _address(text: str) -> str:
