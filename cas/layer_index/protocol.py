@@ -50,10 +50,11 @@ class FileQuery(NamedTuple):
 
 
 class FoundFile(NamedTuple):
-    """A file, or a symbolic link, and the layer that holds it."""
+    """Where a file, or a symbolic link, stands, and the layer that holds it. What it is `LayerIndex.entries` tells:
+    thousands are found for one that is shown."""
 
     diff_id: Digest
-    entry: Entry
+    path: str
 
 
 class FoundFiles(NamedTuple):

@@ -85,9 +85,9 @@ class RemoteLayerIndex:
     async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
         pattern = None if query.pattern is None else text_sent(query.pattern)
         question = messages.FindFiles(query.by.value, text_sent(query.text), query.prefix, pattern, most, after)
-        files, more, next = await self._ask(question, tuple[list[tuple[str, Entry]], bool, bytes])
+        files, more, next = await self._ask(question, tuple[list[tuple[str, str]], bool, bytes])
         digests = {diff_id: Digest.parse(diff_id) for diff_id in {diff_id for diff_id, _ in files}}
-        return FoundFiles([FoundFile(digests[diff_id], entry) for diff_id, entry in files], more, next)
+        return FoundFiles([FoundFile(digests[diff_id], path) for diff_id, path in files], more, next)
 
     async def chains(self, chain_ids: Sequence[Digest]) -> list[ChainRecord | None]:
         found: list[ChainRecord | None] = []

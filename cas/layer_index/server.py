@@ -260,7 +260,7 @@ class _Answering:
                 asked = None if pattern is None else messages.text_received(pattern)
                 query = FileQuery(By(by), messages.text_received(text), prefix, asked)
                 found = await index.find_files(query, most, after)
-                return [[(file.diff_id.text, file.entry) for file in found.files], found.more, found.next]
+                return [[(file.diff_id.text, file.path) for file in found.files], found.more, found.next]
             case messages.Chains(chain_ids):
                 return [
                     None

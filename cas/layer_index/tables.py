@@ -51,6 +51,9 @@ _MIB = 1024 * _KIB
 CACHE = 32 * _MIB
 WRITE_BUFFER = 16 * _MIB
 
+#: Layers that are remembered by their numbers, some 300 bytes each.
+MOST_NUMBERED = 20_000
+
 #: Bytes of one batch, more or less.
 BATCH = 512 * _KIB
 
@@ -78,6 +81,7 @@ class Tables:
         self.directory = directory
         self._writing = threading.Lock()
         self._swept = False
+        self._numbered: dict[bytes, Digest] = {}
         with self._understood():
             options = _options(begin)
             # Of a database that is there already, rocksdict takes the options that are written beside it, without those
@@ -197,14 +201,18 @@ class Tables:
         with self._understood():
             snapshot = self._db.snapshot()
             found, more, next = _find(snapshot, query.by, bounds, pattern, most, effort or Effort())
-            layers: dict[bytes, Digest] = {}
-            files: list[FoundFile] = []
-            for number, path in found:
-                if number not in layers:
-                    layers[number] = keys.read_digest(snapshot[keys.NUMBERED + number])
-                kept: bytes = snapshot[keys.at_path(number, path) + b"\x02"]
-                files.append(FoundFile(layers[number], keys.unpack_entry(path, kept)))
-            return FoundFiles(files, more, next)
+            layers = self._layers_of({number for number, _ in found}, snapshot)
+            return FoundFiles([FoundFile(layers[number], path) for number, path in found], more, next)
+
+    def _layers_of(self, numbers: set[bytes], snapshot: Snapshot) -> dict[bytes, Digest]:
+        """Return which layers have *numbers*, that are in *snapshot*. A number is given to one layer, and never again."""
+        known = self._numbered
+        if unknown := numbers - known.keys():
+            read = {number: keys.read_digest(snapshot[keys.NUMBERED + number]) for number in unknown}
+            kept = known if len(known) + len(read) <= MOST_NUMBERED else {}
+            self._numbered = kept | read
+            known = known | read
+        return {number: known[number] for number in numbers}
 
     def let_write(self) -> None:
         """Wait for a moment where something is being written: a search that takes long does not share the interpreter

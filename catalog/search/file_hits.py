@@ -7,7 +7,7 @@ stands elsewhere the images' own documents tell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cas.entries import Entry
@@ -32,7 +32,7 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """At *path* stands what the layer *diff_id* says of *source*, which is *entry* (None: not looked up yet)."""
+    """At *path* stands what the layer *diff_id* says of *source*, which is *entry* where that was looked up."""
 
     path: str
     diff_id: str
@@ -51,12 +51,6 @@ class Candidate:
             return placed_token(self.path, self.diff_id, self.source)
         return file_token(self.diff_id, self.path)
 
-    @property
-    def known(self) -> Entry:
-        """Its entry, that was looked up."""
-        assert self.entry is not None
-        return self.entry
-
     def held(self, deleted: str) -> Condition:
         """Return the condition that an image has it: in its merged tree; or (*deleted* ``yes``) hidden; or
         (``include``) either."""
@@ -68,8 +62,8 @@ class Candidate:
         return Every((Term("layer", self.diff_id), Without(moved if deleted else hidden)))
 
 
-#: Candidates by where they stand and what they are.
-_Found = dict[tuple[str, str, str], Candidate]
+#: Path, diff_id and source of candidates, each once.
+_Found = dict[tuple[str, str, str], None]
 
 
 async def files(view: View, question: Question, text: str, most: int = MOST_FILES) -> Counted[Candidate]:
@@ -105,32 +99,35 @@ async def found_files(
     chosen: _Found | None = None
     more = any(each.more for each in asked)
     for each in asked:
-        found: _Found = {}
-        for file in each.files:
-            candidate = Candidate(file.entry.path, file.diff_id.text, file.entry.path, file.entry)
-            found[(candidate.path, candidate.diff_id, candidate.source)] = candidate
+        found: _Found = dict.fromkeys((file.path, file.diff_id.text, file.path) for file in each.files)
         placed, cut = await _placed(view, each, deleted, within)
         found |= placed
         more = more or cut
-        chosen = found if chosen is None else {key: file for key, file in chosen.items() if key in found}
-    candidates = list((chosen or {}).values())
+        chosen = found if chosen is None else dict.fromkeys(key for key in chosen if key in found)
+    candidates = list(chosen or ())
     rows: list[tuple[Candidate, int]] = []
     for start, stop in ((0, most + 1), (most + 1, len(candidates))):
         if len(rows) <= most and start < len(candidates):
-            rows += await _counted(view, candidates[start:stop], deleted, within)
+            rows += await _counted(view, [Candidate(*key) for key in candidates[start:stop]], deleted, within)
     more = more or len(rows) > most
-    rows = await _looked_up(view, rows[:most])
+    by_size = sort in ("size", "size-asc")
+    # That there are those which stand where their layers have them the layer index said.
+    rows = await _looked_up(view, rows[:most], lambda file: by_size or file.moved)
     rows.sort(key=lambda row: (row[0].path, row[0].diff_id, row[0].source))
     if sort == "images":
         rows.sort(key=lambda row: -row[1])
-    elif sort in ("size", "size-asc"):
-        rows.sort(key=lambda row: row[0].known.size, reverse=sort == "size")
+    elif by_size:
+        rows.sort(key=lambda row: row[0].entry.size if row[0].entry else 0, reverse=sort == "size")
     return Counted(rows, more, within)
 
 
-def file_hits(rows: Sequence[tuple[Candidate, int]]) -> list[FileHit]:
-    """Return what is shown of files."""
-    return [FileHit(file.path, file.known.size, file.known.digest.hex(), file.diff_id, images) for file, images in rows]
+async def file_hits(view: View, rows: Sequence[tuple[Candidate, int]]) -> list[tuple[FileHit, Candidate]]:
+    """Return what is shown of files, each with what it is shown of."""
+    return [
+        (FileHit(file.path, file.entry.size, file.entry.digest.hex(), file.diff_id, images), file)
+        for file, images in await _looked_up(view, rows)
+        if file.entry is not None
+    ]
 
 
 async def _placed(view: View, asked: AskedFiles, deleted: str, within: Condition) -> tuple[_Found, bool]:
@@ -147,8 +144,7 @@ async def _placed(view: View, asked: AskedFiles, deleted: str, within: Condition
             for hit in page.hits:
                 for each in hit.document.placed if isinstance(hit.document, ImageDocument) else ():
                     if each.stands in letters and asks_for(each):
-                        key = (each.path, each.diff_id, each.source)
-                        found[key] = Candidate(*key)
+                        found[each.path, each.diff_id, each.source] = None
         except TooMuchWork:
             return found, True
         if page.total <= offset + len(page.hits):
@@ -188,15 +184,17 @@ async def _count_own(
     ]
 
 
-async def _looked_up(view: View, rows: Sequence[tuple[Candidate, int]]) -> list[tuple[Candidate, int]]:
-    """Return *rows* with their entries; those of layers that the index does not have are left out."""
-    known = [row for row in rows if row[0].entry is not None]
-    unknown = [row for row in rows if row[0].entry is None]
-    entries = await view.files.entries([(file.diff_id, file.source) for file, _ in unknown]) if unknown else []
-    for (file, images), entry in zip(unknown, entries, strict=True):
-        if entry is not None:
-            known.append((replace(file, entry=entry), images))
-    return known
+async def _looked_up(
+    view: View, rows: Sequence[tuple[Candidate, int]], wanted: Callable[[Candidate], bool] = lambda _: True
+) -> list[tuple[Candidate, int]]:
+    """Return *rows* with the entries of those that are *wanted*; where the index has none, they are left out."""
+    unknown = [file for file, _ in rows if file.entry is None and wanted(file)]
+    if not unknown:
+        return list(rows)
+    said = await view.files.entries([(file.diff_id, file.source) for file in unknown])
+    entries = dict(zip(unknown, said, strict=True))
+    looked_up = [(replace(file, entry=entries.get(file, file.entry)), images) for file, images in rows]
+    return [(file, images) for file, images in looked_up if file.entry is not None or not wanted(file)]
 
 
 def _file_queries(node: Node) -> list[FileQuery]:

@@ -82,17 +82,21 @@ class AskedFiles:
                     found.append(Pattern(field, f"{text[0]}({query.pattern})"))
                 else:
                     found.append(Prefix(field, text) if query.prefix else Term(field, analysis.keyword(text)))
-        if any(query.by is By.SHA256 for query in self.queries):
-            tokens = (file_token(file.diff_id.text, file.entry.path) for file in self.files)
+        if self._by_digest:
+            tokens = (file_token(file.diff_id.text, file.path) for file in self.files)
             found.append(
                 terms("placed_source", (each for token in tokens for each in analysis.placed_values(token, deleted)))
             )
         return Some(tuple(found))
 
+    @property
+    def _by_digest(self) -> bool:
+        return any(query.by is By.SHA256 for query in self.queries)
+
     def asks_for(self) -> Callable[[Placed], bool]:
         """Return what tells of a placed file whether it is asked for; it raises `TooMuchWork` where that costs more
         than it may."""
-        sources = {(file.diff_id.text, file.entry.path) for file in self.files}
+        sources = {(file.diff_id.text, file.path) for file in self.files} if self._by_digest else set()
         tests = [_test(query, sources) for query in self.queries]
         return lambda placed: any(test(placed) for test in tests)
 
@@ -120,6 +124,7 @@ class Files:
         self._layer_index = layer_index
         self._images = Every((Term("kind", "image"), readable))
         self._found: dict[FileQuery, FoundFiles] = {}
+        self._conditions: dict[tuple[tuple[FileQuery, ...], str], Condition] = {}
 
     async def of_field(self, field: Field) -> AskedFiles:
         """Find the files of any of a field's values.
@@ -143,7 +148,7 @@ class Files:
                 self._found[query] = await self._find(query)
             answer = self._found[query]
             more = more or answer.more
-            found.update(((file.diff_id.text, file.entry.path), file) for file in answer.files)
+            found.update(((file.diff_id.text, file.path), file) for file in answer.files)
         return AskedFiles(tuple(queries), list(found.values()), more)
 
     async def _find(self, query: FileQuery) -> FoundFiles:
@@ -178,6 +183,12 @@ class Files:
         Raises:
             TooBroad: it would be too large.
         """
+        key = (asked.queries, deleted)
+        if key not in self._conditions:
+            self._conditions[key] = await self._condition(asked, deleted)
+        return self._conditions[key]
+
+    async def _condition(self, asked: AskedFiles, deleted: str) -> Condition:
         tokens = {file: file_token(file[0], file[1]) for file in map(_named, asked.files)}
         own = await (self._hidden(tokens) if deleted == "yes" else self._shown(tokens, deleted))
         return Some((own, asked.placed(deleted)))
@@ -216,7 +227,7 @@ class Files:
 
 
 def _named(file: FoundFile) -> tuple[str, str]:
-    return file.diff_id.text, file.entry.path
+    return file.diff_id.text, file.path
 
 
 def _check(apart: Collection[object]) -> None:

@@ -30,7 +30,7 @@ class Reasons:
         self._paths: dict[str, list[str]] = defaultdict(list)
         for each in asked.files:
             for file in each.files:
-                self._paths[file.diff_id.text].append(file.entry.path)
+                self._paths[file.diff_id.text].append(file.path)
         self._placed: list[Callable[[Placed], bool]] = [each.asks_for() for each in asked.files]
 
     def __bool__(self) -> bool:

@@ -41,7 +41,7 @@ from catalog.search.question import Question, infer
 from catalog.search.reasons import Reasons
 from catalog.search.suggestions import suggestions
 from catalog.search.versions import newest_first
-from catalog.search.view import View, offset_of
+from catalog.search.view import View, joining, offset_of
 from database.protocol import Reader
 
 #: Hits on one page.
@@ -167,8 +167,8 @@ class SearchService:
         view = await self.view(caller)
         counted = await file_hits.found_files(view, [await view.files.of_queries([query])], deleted)
         rows = counted.rows[offset : offset + size]
-        hits = zip(file_hits.file_hits(rows), (file.held(deleted) for file, _ in rows), strict=True)
-        return list(hits), counted.more or len(counted.rows) > offset + size
+        hits = [(hit, file.held(deleted)) for hit, file in await file_hits.file_hits(view, rows)]
+        return hits, counted.more or len(counted.rows) > offset + size
 
     # Repositories and images
 
@@ -178,15 +178,19 @@ class SearchService:
         narrowing = await _Narrowing.of(view, question)
         condition = await narrowing.without("")
         asked = await facets.requests(question, narrowing.without) if with_facets else []
+        # Which repositories have these images is asked for beside, where their number is going to be told.
+        beside = [joining(condition)] if with_facets and narrowing.only_images else []
         request = SearchRequest(
             condition,
             exact=_exact(question),
             sort=_sort(question.sort),
             offset=offset,
             most=size,
-            facets=tuple(asked),
+            facets=(*asked, *beside),
         )
         found = await self._engine.search(request)
+        if beside:
+            view.joined(condition, found.facets[-1])
         return SearchAnswer(
             query=question.text,
             type=question.type,
@@ -247,23 +251,26 @@ class SearchService:
         self, view: View, question: Question, text: str, page: int, offset: int, size: int
     ) -> SearchAnswer:
         counted = await file_hits.files(view, question, text)
-        return _answer(question, page, size, counted, file_hits.file_hits(counted.rows[offset : offset + size]))
+        hits = await file_hits.file_hits(view, counted.rows[offset : offset + size])
+        return _answer(question, page, size, counted, [hit for hit, _ in hits])
 
     async def _elsewhere(self, view: View, question: Question) -> list[Elsewhere]:
         """Count the hits of other types. What cannot be asked of a type, or not at this moment, is left out."""
-        found: list[Elsewhere] = []
-        for type in _ELSEWHERE if question.nodes else ():
-            if type == question.type or (type == "package" and not candidates.names_packages(question)):
-                continue
-            text = question.for_type(type)
-            try:
-                async with asyncio.timeout(self._elsewhere_within):
-                    count, more = await self._count(view, Question.read(text), text)
-            except (QueryError, TooBroad, LayerIndexUnavailable, TimeoutError):
-                continue
-            if count:
-                found.append(Elsewhere(type, count, more, text))
-        return found
+        asked = [
+            self._of_type(view, question, type)
+            for type in (_ELSEWHERE if question.nodes else ())
+            if type != question.type and (type != "package" or candidates.names_packages(question))
+        ]
+        return [found for found in await asyncio.gather(*asked) if found is not None]
+
+    async def _of_type(self, view: View, question: Question, type: HitType) -> Elsewhere | None:
+        text = question.for_type(type)
+        try:
+            async with asyncio.timeout(self._elsewhere_within):
+                count, more = await self._count(view, Question.read(text), text)
+        except (QueryError, TooBroad, LayerIndexUnavailable, TimeoutError):
+            return None
+        return Elsewhere(type, count, more, text) if count else None
 
     async def _count(self, view: View, question: Question, text: str) -> tuple[int, bool]:
         if question.type == "package":
@@ -290,6 +297,12 @@ class _Narrowing:
     async def of(cls, view: View, question: Question) -> _Narrowing:
         compiler = view.compiler(question)
         return cls(view, question, compiler, [(node, await compiler.condition(node)) for node in question.nodes])
+
+    @property
+    def only_images(self) -> bool:
+        """Whether images are asked for, by what only images are."""
+        nodes = self._question.nodes
+        return self._question.type == "image" and bool(nodes) and all(infer((node,)) == "image" for node in nodes)
 
     async def without(self, name: str) -> Condition:
         """Return the condition of hits for which all nodes hold but those of the field *name*."""

@@ -98,7 +98,12 @@ class TantivySearch:
         field = request.sort.field
         if field is not None and FIELDS.get(field) is not Type.NUMBER:
             raise ValueError(f"{field} is no number")
-        return await self._run(self._search, request)
+        view = await self._run(self._newest)
+        # Side by side: each takes about as long as the other.
+        page, facets = await asyncio.gather(
+            self._run(self._page, view, request), self._run(self._facets, view, request.facets)
+        )
+        return Found(page.total, page.hits, facets)
 
     async def count(self, conditions: Sequence[Condition]) -> list[int]:
         """See `SearchEngine.count`."""
@@ -110,7 +115,7 @@ class TantivySearch:
 
     async def facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
         """See `SearchEngine.facets`."""
-        return await self._run(self._facets, requests)
+        return await self._run(self._facets, await self._run(self._newest), requests)
 
     async def documents(self, ids: Sequence[str]) -> list[Document | None]:
         """See `SearchEngine.documents`."""
@@ -150,12 +155,9 @@ class TantivySearch:
 
     # In a thread
 
-    def _search(self, request: SearchRequest) -> Found:
-        view = self._newest()
-        pages = Pages(view.searcher, view.queries)
-        page = _page(view, pages, request)
-        facets = Facets(view.searcher, view.queries).count(request.facets)
-        return Found(page.total, [view.hit(score, address) for score, address in page.hits], facets)
+    def _page(self, view: View, request: SearchRequest) -> Found:
+        page = _page(view, Pages(view.searcher, view.queries), request)
+        return Found(page.total, [view.hit(score, address) for score, address in page.hits], [])
 
     def _count(self, conditions: Sequence[Condition]) -> list[int]:
         view = self._newest()
@@ -173,8 +175,7 @@ class TantivySearch:
             for value in values
         ]
 
-    def _facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
-        view = self._newest()
+    def _facets(self, view: View, requests: Sequence[FacetRequest]) -> list[list[Count]]:
         return Facets(view.searcher, view.queries).count(requests)
 
     def _documents(self, ids: Sequence[str]) -> list[Document | None]:

@@ -9,7 +9,8 @@ that it cuts:
                                            put in order by another query; the 7s by a look at the page's documents
 
 - Ordered by a number, or by a score that is the same for all but for their weight: a run is "everything with this
-  value", ordered by `_key`, as long as it may be.
+  value", ordered by `_key`, as long as it may be. A short one is ordered here: asking again for what a thousand layers
+  match takes ten times as long as reading a few keys.
 - Ordered by words: a run is what has the same score to the last bit. It is collected to its end, at most to the end of
   the window, and ordered here.
 """
@@ -27,6 +28,9 @@ from catalog.search.engine import WINDOW
 from catalog.search.tantivy_queries import Queries, scores, total
 from catalog.search.tantivy_schema import KEY, WEIGHT
 from catalog.search.weights import from_stored
+
+#: Documents of a run that are read to put them in order.
+_SHORT = 32
 
 #: Where a document is and how it ranks: its score, or what it is ordered by.
 Ranked = tuple[float, tantivy.DocAddress]
@@ -63,23 +67,27 @@ class Pages:
     def by_number(self, query: Query, field: str, descending: bool, start: int, stop: int) -> Page:
         """Return the documents from *start* to *stop* by *field*; those without it come last, whatever the order."""
         order = Order.Desc if descending else Order.Asc
-        found = self._searcher.search(query, limit=stop + 1, order_by_field=field, order=order)
+        found = self._searcher.search(query, limit=stop + _SHORT, order_by_field=field, order=order)
         ranked = found.hits
         count = total(found)
         hits: list[Ranked] = []
         for first, last in _runs([value for value, _ in ranked], start, stop):
             value = ranked[first][0]
-            if last == first + 1 and (last < len(ranked) or last == count):
-                hits.append(ranked[first])
+            rank = 0.0 if value is None else value
+            among = slice(max(start - first, 0), stop - first)
+            if last - first <= _SHORT and (last < len(ranked) or last == count):
+                hits += [(rank, address) for _, address in self._ordered(ranked[first:last])[among]]
             else:
                 run = (
                     self._queries.without_value(query, field)
                     if value is None
                     else self._queries.with_value(query, field, value)
                 )
-                rank = 0.0 if value is None else value
-                hits += [(rank, address) for address in self._by_key(run, max(start - first, 0), stop - first)]
+                hits += [(rank, address) for address in self._by_key(run, among.start, among.stop)]
         return Page(count, hits)
+
+    def _ordered(self, run: list[Ranked]) -> list[Ranked]:
+        return sorted(run, key=lambda hit: self._key(hit[1])) if len(run) > 1 else run
 
     def _by_key(self, query: Query, start: int, stop: int) -> list[tantivy.DocAddress]:
         found = self._searcher.search(query, limit=stop, count=False, order_by_field=KEY, order=Order.Asc)
@@ -96,10 +104,7 @@ class Pages:
             limit = min(limit * 8, WINDOW)
         hits: list[Ranked] = []
         for first, last in _runs([score for score, _ in ranked], start, stop):
-            run = ranked[first:last]
-            if len(run) > 1:
-                run = sorted(run, key=lambda hit: self._key(hit[1]))
-            hits += run[max(start - first, 0) : stop - first]
+            hits += self._ordered(ranked[first:last])[max(start - first, 0) : stop - first]
         return Page(count, hits)
 
     def _key(self, address: tantivy.DocAddress) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from catalog.search.access import terms
 from catalog.search.compile import Compiler
 from catalog.search.conditions import All, Condition, Every, Term
-from catalog.search.engine import WINDOW, FacetRequest, SearchEngine
+from catalog.search.engine import WINDOW, Count, FacetRequest, SearchEngine
 from catalog.search.errors import OutOfWindow, TooBroad
 from catalog.search.files import Files
 from catalog.search.question import Question
@@ -25,6 +25,7 @@ class View:
     readable: Condition
     default_namespace: str
     now: int
+    _joined: dict[Condition, list[Count]] = field(default_factory=dict)
 
     def compiler(self, question: Question) -> Compiler:
         """Return what compiles the nodes of *question*."""
@@ -46,6 +47,10 @@ class View:
         """Return the condition of repositories that the caller may read and that *conditions* hold for."""
         return every("repository", self.readable, *conditions)
 
+    def joined(self, images: Condition, ids: list[Count]) -> None:
+        """Remember what `joining` found for *images*, that was asked for beside something else."""
+        self._joined[images] = ids
+
     async def repositories_of(self, *conditions: Condition) -> Condition:
         """Return the condition of being a repository with an image that *conditions* hold for.
 
@@ -53,10 +58,17 @@ class View:
             TooBroad: there are too many of them.
         """
         narrowed = self.images(*conditions)
-        (ids,) = await self.engine.facets([FacetRequest("repository_id", narrowed, MOST_JOINED + 1)])
+        if narrowed not in self._joined:
+            (self._joined[narrowed],) = await self.engine.facets([joining(narrowed)])
+        ids = self._joined[narrowed]
         if len(ids) > MOST_JOINED:
             raise TooBroad("type:repository", f"more than {MOST_JOINED:,} repositories have such images")
         return terms("repository_id", (each.value for each in ids))
+
+
+def joining(images: Condition) -> FacetRequest:
+    """Return what tells which repositories have one of *images*."""
+    return FacetRequest("repository_id", images, MOST_JOINED + 1)
 
 
 def every(kind: str, *conditions: Condition) -> Condition:

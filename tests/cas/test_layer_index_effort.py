@@ -88,7 +88,7 @@ def test_what_cannot_match_is_passed_over(tables: Tables, pattern: str, names: l
     effort = Effort()
     found = tables.find_files(FileQuery(By.PATH, "us", pattern=pattern), 100, effort=effort)
 
-    assert [file.entry.path for file in found.files] == [name for name in names for _ in range(3)]
+    assert [file.path for file in found.files] == [name for name in names for _ in range(3)]
     assert effort.looked_at < 1_500
 
 

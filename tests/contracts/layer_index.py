@@ -100,7 +100,7 @@ class Model:
                 if holds:
                     above = entry.path.rpartition("/")[0]
                     within = above if query.by is By.NAME else entry.path
-                    found.append(((text, within, place), FoundFile(diff_id, entry)))
+                    found.append(((text, within, place), FoundFile(diff_id, entry.path)))
         return [file for _, file in sorted(found, key=lambda each: each[0])]
 
 
@@ -286,7 +286,7 @@ class LayerIndexContract:
             await opened.owned.add_layer(ONE, 1, LAYER, {"apk": b"1"})
 
         found = await opened.index.find_files(FileQuery(By.NAME, "passwd"), 10)
-        assert found == FoundFiles([FoundFile(ONE, PASSWD)], False)
+        assert found == FoundFiles([FoundFile(ONE, PASSWD.path)], False)
 
     async def test_another_reading_of_a_layer_takes_the_place_of_the_first(self, opened: Opened) -> None:
         """As another version of a cataloger, or another limit, makes it."""
@@ -298,7 +298,7 @@ class LayerIndexContract:
         assert await opened.index.facts(ONE, "apk") == b"2"
         assert await opened.index.facts(ONE, "npm") is None
         found = await opened.index.find_files(FileQuery(By.PATH, "etc/", prefix=True), 10)
-        assert [(each.diff_id, each.entry.path) for each in found.files] == [
+        assert [(each.diff_id, each.path) for each in found.files] == [
             *((TWO, path) for path in ("etc/motd", "etc/passwd")),
             (ONE, "etc/shadow"),
             (TWO, "etc/ssl/cert.pem"),
@@ -345,8 +345,8 @@ class LayerIndexContract:
 
         found = await opened.index.find_files(query, 100)
 
-        assert ([each.entry.path for each in found.files], found.more) == (paths, False)
-        assert all(each.entry in LAYER and each.diff_id == ONE for each in found.files)
+        assert ([each.path for each in found.files], found.more) == (paths, False)
+        assert all(each.diff_id == ONE for each in found.files)
 
     async def test_no_more_than_were_asked_for_are_told_and_that_there_are_more(self, opened: Opened) -> None:
         await opened.owned.add_layer(ONE, 1, LAYER, {})
@@ -409,7 +409,8 @@ class LayerIndexContract:
 
     async def test_an_answer_is_that_of_one_moment(self, opened: Opened) -> None:
         """A layer that is replaced again and again while somebody asks is seen as one of its readings, whole."""
-        readings = [[file(f"d/{number:04}", b"%d" % reading) for number in range(400)] for reading in range(2)]
+        readings = [[file(f"d/{number:04}") for number in range(first, first + 400)] for first in (0, 200)]
+        paths = [[entry.path for entry in reading] for reading in readings]
         await opened.owned.add_layer(ONE, 1, readings[0], {})
         done = asyncio.Event()
 
@@ -423,7 +424,7 @@ class LayerIndexContract:
             group.create_task(replace())
             while not done.is_set():
                 found = await opened.index.find_files(FileQuery(By.PATH, "d/", prefix=True), 1_000)
-                assert [each.entry for each in found.files] in readings
+                assert [each.path for each in found.files] in paths
                 assert await opened.index.children(ONE, "d") in readings
                 asked += 1
         assert asked > 3

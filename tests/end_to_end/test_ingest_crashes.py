@@ -196,7 +196,7 @@ async def answers(service: Portolan, images: Sequence[Image]) -> dict[str, objec
         for number in range(IMAGES):
             files = (await index.find_files(FileQuery(By.PATH, f"srv/app{number}/data"), 10)).files
             still_there = [file for file in files if file.diff_id.text in layers]
-            found[f"files of {number}"] = [(file.diff_id, file.entry.digest) for file in still_there]
+            found[f"files of {number}"] = await index.entries([(file.diff_id, file.path) for file in still_there])
     finally:
         await engine.aclose()
         await index.aclose()

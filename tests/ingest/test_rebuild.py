@@ -91,7 +91,7 @@ async def answers(index: LayerIndex) -> list[Any]:
         [await index.children(diff_id, "etc") for diff_id in DIFF_IDS],
         [await index.facts(diff_id, "dpkg") for diff_id in DIFF_IDS],
         # In whatever order the layers came.
-        [sorted((file.diff_id, file.entry.path) for file in each.files) for each in found],
+        [sorted((file.diff_id, file.path) for file in each.files) for each in found],
         await index.chains([BASE.diff_id, OTHER.diff_id, STACK]),
     ]
 
@@ -154,7 +154,7 @@ async def _ask_until(done: asyncio.Event, index: LayerIndex) -> int:
         try:
             assert await index.has_layers(DIFF_IDS) == [True] * 3
             found = await index.find_files(FileQuery(By.NAME, "passwd"), 10)
-            assert [(file.diff_id, file.entry.path) for file in found.files] == [(TOP.diff_id, "etc/passwd")]
+            assert [(file.diff_id, file.path) for file in found.files] == [(TOP.diff_id, "etc/passwd")]
         except LayerIndexUnavailable:
             refused += 1
         await asyncio.sleep(0.002)

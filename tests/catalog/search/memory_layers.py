@@ -18,12 +18,12 @@ class MemoryLayers:
 
     async def find_files(self, query: FileQuery, most: int, after: bytes = b"") -> FoundFiles:
         found = [
-            FoundFile(diff_id, entry)
+            FoundFile(diff_id, entry.path)
             for diff_id, entries in self._layers.items()
             for entry in entries
             if (entry.kind == FILE or (entry.kind == SYMLINK and query.by is not By.SHA256)) and _matches(query, entry)
         ]
-        found.sort(key=lambda file: (file.entry.path, file.diff_id.text))
+        found.sort(key=lambda file: (file.path, file.diff_id.text))
         start = int(after or b"0")
         more = len(found) > start + most
         return FoundFiles(found[start : start + most], more, b"%d" % (start + most) if more else b"")
