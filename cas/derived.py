@@ -16,6 +16,7 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,6 +74,15 @@ class Derived(Protocol):
 
     async def get(self, name: DerivedName) -> bytes:
         """Return an object.
+
+        Raises:
+            DerivedUnknown: there is none of that name.
+        """
+
+    async def mark(self, name: DerivedName) -> str:
+        """Return what tells an object from the one that takes its place: cheaper than reading it, so that whoever
+        remembers an object can look whether it is still that one. Whoever asks before reading has, at worst, read what
+        is newer than the mark.
 
         Raises:
             DerivedUnknown: there is none of that name.
@@ -176,6 +186,19 @@ class DirectoryDerived:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise DerivedUnknown(name.text) from None
 
+    async def mark(self, name: DerivedName) -> str:
+        return self._mark(name)  # on the event loop: a look-up costs less than any way of handing it over
+
+    def _mark(self, name: DerivedName) -> str:
+        """Each object is a file of its own, that stands beside the one whose place it takes before it does so."""
+        try:
+            found = Path(self._derived, name.text).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise DerivedUnknown(name.text) from None
+        if not stat.S_ISREG(found.st_mode):
+            raise DerivedUnknown(name.text)
+        return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
     async def delete(self, name: DerivedName) -> None:
         await self._threads.run(self._delete, name)
 
@@ -225,6 +248,12 @@ class MemoryDerived:
     async def get(self, name: DerivedName) -> bytes:
         try:
             return await self._bucket.get(f"derived/{name}")
+        except KeyError:
+            raise DerivedUnknown(name.text) from None
+
+    async def mark(self, name: DerivedName) -> str:
+        try:
+            return await self._bucket.etag(f"derived/{name}")
         except KeyError:
             raise DerivedUnknown(name.text) from None
 

@@ -1,4 +1,8 @@
-"""Facts, read from the store's derived area and remembered: what is kept by content never changes.
+"""Facts, read from the store's derived area and remembered.
+
+A stack that is read or squashed again has its facts replaced, in another process than those that remember them: so each
+time somebody asks, what is remembered is held against what is there, which costs a look at a file. What a blob was
+verified to be stays true.
 
 Whoever may push decides how much a stack's facts take, and compression says nothing of it: 200,000 files that are
 hidden are 70 KiB as they are stored, and 26 MiB as values. So the files that a stack hides are passed over here
@@ -12,7 +16,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -45,8 +49,8 @@ class KeptFacts:
     """What was verified of blobs, and what stacks of layers hold."""
 
     def __init__(self, derived: Derived) -> None:
-        self._blobs = _Remembered(derived, BlobFacts, lambda blob: 1, _MOST_BLOBS)
-        self._chains = _Remembered(derived, _ShownFacts, _weight, _MOST_CHAINS)
+        self._blobs = _Remembered(derived, BlobFacts, lambda blob: 1, _MOST_BLOBS, replaced=False)
+        self._chains = _Remembered(derived, _ShownFacts, _weight, _MOST_CHAINS, replaced=True)
 
     async def blobs(self, digests: Sequence[Digest]) -> list[BlobFacts | None]:
         """Return what was verified of each blob, None where nothing was."""
@@ -57,28 +61,42 @@ class KeptFacts:
         return await self._chains.get(chain_name(chain_id))
 
 
-class _Remembered(Generic[T]):
-    """Objects of one kind; the longest unused are forgotten when all together weigh more than *most*."""
+class _Object(NamedTuple, Generic[T]):
+    """An object as it was read: what it was known by then, and what it weighs."""
 
-    def __init__(self, derived: Derived, kind: type[T], weigh: Callable[[T], int], most: int) -> None:
+    mark: str
+    weight: int
+    value: T
+
+
+class _Remembered(Generic[T]):
+    """Objects of one kind, which others may take the place of (*replaced*); the longest unused are forgotten when all
+    together weigh more than *most*."""
+
+    def __init__(
+        self, derived: Derived, kind: type[T], weigh: Callable[[T], int], most: int, *, replaced: bool
+    ) -> None:
         self._derived = derived
         self._kind = kind
         self._weigh = weigh
         self._most = most
+        self._replaced = replaced
         self._weight = 0
-        self._objects: OrderedDict[str, tuple[int, T]] = OrderedDict()
+        self._objects: OrderedDict[str, _Object[T]] = OrderedDict()
         self._one_by_one = asyncio.Lock()
 
     async def get(self, name: DerivedName) -> T | None:
-        found = self._objects.get(name.text)
-        if found is not None:
-            self._objects.move_to_end(name.text)
-            return found[1]
         try:
+            # Before reading: what takes the object's place meanwhile has another mark, and is read the next time.
+            mark = await self._derived.mark(name) if self._replaced else ""
+            found = self._objects.get(name.text)
+            if found is not None and found.mark == mark:
+                self._objects.move_to_end(name.text)
+                return found.value
             weight, value = await self._read(await self._derived.get(name))
         except (DerivedUnknown, ValueError):  # not there, or damaged: either way it is to be made again
             return None
-        self._remember(name.text, weight, value)
+        self._remember(name.text, _Object(mark, weight, value))
         return value
 
     async def _read(self, content: bytes) -> tuple[int, T]:
@@ -92,15 +110,16 @@ class _Remembered(Generic[T]):
         value = decode(content, self._kind)
         return self._weigh(value), value
 
-    def _remember(self, name: str, weight: int, value: T) -> None:
-        if weight > self._most // _SHARE:
+    def _remember(self, name: str, read: _Object[T]) -> None:
+        before = self._objects.pop(name, None)
+        self._weight -= 0 if before is None else before.weight
+        if read.weight > self._most // _SHARE:
             return
-        replaced = self._objects.pop(name, None)
-        self._weight += weight - (replaced[0] if replaced else 0)
-        self._objects[name] = (weight, value)
+        self._weight += read.weight
+        self._objects[name] = read
         while self._weight > self._most:
-            _, (dropped, _) = self._objects.popitem(last=False)
-            self._weight -= dropped
+            _, dropped = self._objects.popitem(last=False)
+            self._weight -= dropped.weight
 
 
 def _weight(chain: ChainFacts) -> int:

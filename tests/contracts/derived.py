@@ -58,6 +58,26 @@ class DerivedContract:
                 await derived.get(name(absent))
             assert unknown.value.name == absent
 
+    async def test_a_mark_tells_an_object_from_what_takes_its_place(
+        self, derived: Derived, open_derived: OpenDerived
+    ) -> None:
+        await derived.put(name("facts/1/a"), b"one")
+        reader = open_derived()
+        marks = [await reader.mark(name("facts/1/a"))]
+        assert await derived.mark(name("facts/1/a")) == marks[0]
+        for content in (b"two", b"six", b"a longer one"):
+            await derived.put(name("facts/1/a"), content)
+            marks.append(await reader.mark(name("facts/1/a")))
+            assert await reader.mark(name("facts/1/a")) == marks[-1]
+        assert len(set(marks)) == len(marks)
+
+        await derived.delete(name("facts/1/a"))
+        await derived.put(name("facts/1/b/c"), b"one")
+        for absent in ("facts/1/a", "facts/1/b", "facts/1/b/c/d"):
+            with pytest.raises(DerivedUnknown) as unknown:
+                await reader.mark(name(absent))
+            assert unknown.value.name == absent
+
     async def test_a_removed_object_is_gone_and_may_be_removed_again(self, derived: Derived) -> None:
         await derived.put(name("facts/1/a"), b"one")
         await derived.put(name("facts/1/b"), b"two")
