@@ -10,15 +10,24 @@ from msgspec.structs import replace
 from cas.entries import FILE
 from catalog.images.facts import Evidence
 from ingest.catalogers.cataloger import FileCataloger, Unreadable
-from ingest.interests import TEXTS, Interests, ProgramParts
+from ingest.interests import TEXTS, Interest, Interests, ProgramParts
 from ingest.layer_entries import LayerEntries
 from ingest.limits import ReadLimits
 from ingest.remarks import Remarks
 
 #: Bytes of wanted files that are kept at hand, for hard links to them that come later.
 _AT_HAND = 16 << 20
-#: Files that are read though they are not where such files belong: a desktop has some 3,000 lists.
+#: Files that are read though they are not where such files belong: so many databases, and so many that are known by
+#: their folder. (A desktop has some 3,000 lists.)
 _MOST_ELSEWHERE = 20_000
+
+
+class _Elsewhere:
+    """How many files of a kind were read that are not where such files belong, and their bytes."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.size = 0
 
 
 class Gathering:
@@ -30,6 +39,7 @@ class Gathering:
     A database may lie where none belongs, and a link lead to it from where one does: what is in it is kept too, and
     squashing decides. All such files together may be as large as one, and what becomes of them is no remark on the
     layer, for most of them are copies and examples: evidence that is not whole says so itself (`Evidence.unread`).
+    Lists of files are counted apart: however many are copied, a database is read.
     """
 
     def __init__(self, interests: Interests, limits: ReadLimits, remarks: Remarks) -> None:
@@ -39,8 +49,9 @@ class Gathering:
         self._evidence: dict[str, list[Evidence]] = {}
         self._texts: dict[str, bytes] = {}
         self._handed = 0
-        self._elsewhere = 0
-        self._elsewhere_size = 0
+        self._elsewhere = {True: _Elsewhere(), False: _Elsewhere()}  # databases; others
+        #: Catalogers of databases that were not read, after too many others.
+        self._passed_over: set[str] = set()
         self._at_hand: dict[str, bytes] = {}
         self._at_hand_size = 0
         #: The file that each closed link stands for; files that links stand for; those of them replaced since.
@@ -73,7 +84,7 @@ class Gathering:
 
     def recognises(self, path: str, size: int, start: bytes | memoryview) -> bool:
         """Tell whether the content of a file that nobody wants for its path is to be handed over for how it begins."""
-        return any(self._fits_elsewhere(path, size, one.cataloger) for one in self._interests.of(path, start))
+        return any(self._fits_elsewhere(path, size, one) for one in self._interests.of(path, start))
 
     def read_file(self, path: str, content: bytes) -> None:
         """Hand over the content of a file that is wanted."""
@@ -156,7 +167,9 @@ class Gathering:
                 self._remarks.add(reason, link)
             for cataloger in self._interests.at_home(link):
                 self._leave(link, cataloger.name, reason, "")
-        evidence = [one for path in sorted(self._evidence) if _is_file(entries, path) for one in self._evidence[path]]
+        reason = f"of databases that are not where they belong {_MOST_ELSEWHERE} were read, and it may be one more"
+        evidence = [Evidence(cataloger, "", unread=reason) for cataloger in sorted(self._passed_over)]
+        evidence += (one for path in sorted(self._evidence) if _is_file(entries, path) for one in self._evidence[path])
         return evidence, {path: text for path, text in sorted(self._texts.items()) if _is_file(entries, path)}
 
     def _is_database(self, path: str) -> bool:
@@ -166,10 +179,11 @@ class Gathering:
         size = len(content)
         if path in TEXTS and size <= self._limits.text:
             self._texts[path] = content
-        for cataloger, at_home in self._interests.of(path, content):
+        for interest in self._interests.of(path, content):
+            cataloger, at_home, is_database = interest
             if at_home and size > self._largest(cataloger):
                 continue
-            if not at_home and not self._fits_elsewhere(path, size, cataloger):
+            if not at_home and not self._fits_elsewhere(path, size, interest):
                 continue
             if self._handed + size > self._limits.contents:
                 reason = f"not read, after {self._limits.contents} bytes of such files"
@@ -177,8 +191,8 @@ class Gathering:
                 continue
             self._handed += size
             if not at_home:
-                self._elsewhere += 1
-                self._elsewhere_size += size
+                self._elsewhere[is_database].files += 1
+                self._elsewhere[is_database].size += size
             self._keep(path, cataloger.name, partial(cataloger.read, path, content), at_home=at_home)
 
     def _keep(self, path: str, cataloger: str, read: Callable[[], Evidence | None], *, at_home: bool = True) -> None:
@@ -229,14 +243,18 @@ class Gathering:
         # Of others the beginning tells.
         return fits or (not catalogers and path not in TEXTS and size <= self._limits.content)
 
-    def _fits_elsewhere(self, path: str, size: int, cataloger: FileCataloger) -> bool:
+    def _fits_elsewhere(self, path: str, size: int, interest: Interest) -> bool:
         """Tell whether there is room for a file that is not where such files belong."""
-        if self._elsewhere >= _MOST_ELSEWHERE:
+        cataloger, _, is_database = interest
+        read = self._elsewhere[is_database]
+        if read.files >= _MOST_ELSEWHERE:
+            if is_database:
+                self._passed_over.add(cataloger.name)
             return False
         most = self._largest(cataloger)
-        if size <= most and self._elsewhere_size + size <= self._limits.content:
+        if size <= most and read.size + size <= self._limits.content:
             return True
-        self._elsewhere += 1
+        read.files += 1
         self._leave(path, cataloger.name, f"larger than {most} bytes, alone or with others like it", "")
         return False
 

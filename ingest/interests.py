@@ -27,10 +27,12 @@ _MOST_HEAD = 64 << 10
 
 
 class Interest(NamedTuple):
-    """A cataloger that wants a file, and whether the file is where such files belong."""
+    """A cataloger that wants a file; whether the file is where such files belong, and else whether it begins as a
+    database does."""
 
     cataloger: FileCataloger
     at_home: bool
+    is_database: bool = False
 
 
 class Interests:
@@ -73,7 +75,7 @@ class Interests:
                 and all(cataloger is not interest.cataloger for interest in found)
                 and cataloger.recognises(path, start)
             ):
-                found.append(Interest(cataloger, False))
+                found.append(Interest(cataloger, False, start.startswith(cataloger.starts)))
         return found
 
     def programs_of(self, start: bytes) -> list[ProgramCataloger]:

@@ -43,10 +43,11 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     It counts in a stack while that file is what stands at its path there; a distribution's database counts where one of
     the paths of `catalog.images.databases` leads to it, whatever its own path is. *packages* is its whole content: a
     package that the same file told of below, and that is not in it, was removed. *unread* says why that is not so,
-    empty where it is: the file, or a part of it, could not be read, and what else it has is unknown. *owned* are the
-    paths that each package owns, a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells
-    of these alone, and has no packages). *qualifiers* are of the purl of the package that another file of the same
-    folder tells of (Python's ``direct_url.json``).
+    empty where it is: the file, or a part of it, could not be read, and what else it has is unknown. With an empty
+    *path* it is so for every database of the layer that nothing else is said of. *owned* are the paths that each package
+    owns, a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells of these alone, and has
+    no packages). *qualifiers* are of the purl of the package that another file of the same folder tells of (Python's
+    ``direct_url.json``).
     """
 
     cataloger: str

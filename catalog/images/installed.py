@@ -134,14 +134,18 @@ class Installed:
         """Return what a database tells of; *gone* are those that the layer took away."""
         evidence = self.read_as(database.cataloger, place, database.leaf)
         if evidence is None:
-            path = _origin(place, database.leaf)[1]
+            layer, path = _origin(place, database.leaf)
             # An empty file tells that nothing is installed, under any name.
-            unread = f"{path} does not look like a database" if database.leaf.size else ""
+            unread = self._why_unread(database.cataloger, layer, path) if database.leaf.size else ""
             evidence = Evidence(database.cataloger, path, unread=unread)
         if place in gone:
             return _completed(evidence, (gone[place],))
         # One that moved in the layer that spoiled it; pieces stand for themselves.
         return evidence if database.is_piece else _completed(evidence, gone.values())
+
+    def _why_unread(self, cataloger: str, layer: int, path: str) -> str:
+        told = (each.unread for each in self._evidence.get((layer, ""), ()) if each.cataloger == cataloger)
+        return next(told, f"{path} does not look like a database")
 
     # Packages of languages.
 

@@ -8,6 +8,7 @@ import pytest
 
 from catalog.images.facts import LayerFacts
 from catalog.images.squash import squash
+from ingest import gathering
 from ingest.catalogers import CATALOGERS, PROGRAMS
 from ingest.limits import ReadLimits
 from ingest.reading import read_layer
@@ -50,6 +51,30 @@ def test_a_database_that_is_broken_in_part_counts_for_the_rest() -> None:
     (limit,) = facts.limits
     assert "1 without a name or a version" in limit
     assert "var/lib/dpkg/status" in limit
+
+
+BASH = b"Package: bash\nStatus: install ok installed\nVersion: 5.2\nArchitecture: amd64\n"
+MOVED = [("opt/db", BASH), ("var/lib/dpkg/status", tars.symlink("/opt/db"))]
+
+
+def test_lists_that_are_copied_push_out_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "_MOST_ELSEWHERE", 3)
+    facts = facts_of([*((f"copy/info/p{number}.list", b"/usr/bin/x\n") for number in range(5)), *MOVED])
+
+    told = squash([facts])
+    assert ([package.name for package in told.packages], told.limits) == (["bash"], [])
+    assert len(facts.evidence) == 3 + 1
+
+
+def test_a_database_after_too_many_others_is_told_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "_MOST_ELSEWHERE", 3)
+    others = [(f"copy/{number}", BASH) for number in range(3)]
+
+    told = squash([facts_of({"var/lib/dpkg/status": BASH}), facts_of([*others, *MOVED])])
+    assert [package.name for package in told.packages] == ["bash"], "what was there below stays known"
+    (limit,) = told.limits
+    assert "3 were read, and it may be one more" in limit
+    assert "does not look like" not in limit
 
 
 def test_packages_of_languages_know_whose_files_they_are() -> None:
