@@ -173,7 +173,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class TagRow:
-    """A tag and what it points to. *platforms* has one for an image, several for an index."""
+    """A tag and what it points to. *platforms* has one for an image, up to 32 different ones for an index."""
 
     name: str
     digest: str
@@ -360,9 +360,9 @@ class ConfigAnswer:
 @dataclass(frozen=True, slots=True)
 class ImageAnswer:
     """An image, or one of the images of an index. *digest* is the manifest's, *index* that of the index that was asked
-    for, if one was. *places* are up to 100 of *place_count* where the caller may read it; *base* has what it declares,
-    then up to 10 of *base_count* images that its layers stand on, from the nearest on; *derived* are up to 25 of
-    *derived_count* images that are built on it."""
+    for, if one was, and *platforms* are the first 100 manifests that it lists. *places* are up to 100 of *place_count*
+    where the caller may read it; *base* has what it declares, then up to 10 of *base_count* images that its layers
+    stand on, from the nearest on; *derived* are up to 25 of *derived_count* images that are built on it."""
 
     digest: str
     index: str | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from auth.access import Access
 from auth.callers import Caller
-from cas import BlobUnknown, Digest
+from cas import BlobUnknown, Digest, RepositoryName
 from cas.errors import LayerIndexUnavailable
 from catalog.browse.answers import State
 from catalog.browse.kept import KeptFacts
@@ -127,9 +127,13 @@ class Finder:
     async def blob(self, found: FoundManifest, reference: Reference) -> bytes | None:
         """Return the bytes of a small blob from a repository that holds the manifest *and* the blob: a manifest may
         name blobs that its repository never had."""
-        for holding in found.holdings:
+        return await self.small([holding.name for holding in found.holdings], reference.digest)
+
+    async def small(self, repositories: Sequence[RepositoryName], digest: Digest) -> bytes | None:
+        """Return the bytes of a small blob from the first of *repositories* that has it."""
+        for repository in repositories:
             try:
-                reader = await self._content.open(holding.name, reference.digest)
+                reader = await self._content.open(repository, digest)
             except (BlobNotLinked, BlobUnknown):
                 continue
             async with reader:

@@ -23,11 +23,12 @@ from catalog.browse.answers import (
     Step,
 )
 from catalog.browse.found import Finder, FoundManifest, ReadLayers
+from catalog.browse.glances import Glances
 from catalog.errors import PathUnknown
 from catalog.images.chains import chain_ids
 from catalog.images.config import ImageConfig
 from catalog.images.directories import list_directory
-from catalog.images.manifests import ImageManifest, IndexManifest, read_manifest, size_of
+from catalog.images.manifests import ImageManifest, IndexManifest, size_of
 from catalog.images.report import PackagesAnswer, distro_text, packages_answer
 from catalog.metadata import images
 from catalog.metadata.images import MONTH
@@ -38,16 +39,25 @@ from database import Database
 _MOST_DERIVED = 25
 _MOST_BASES = 10
 _MOST_TAGS = 1000
+#: Images of an index that are listed: an index may list 5,000.
+_MOST_PLATFORMS = 100
 
 
 class ImageAnswers:
     """What `Browse` tells of images."""
 
     def __init__(
-        self, database: Database, finder: Finder, search: SearchService, index: LayerIndex, default_namespace: str
+        self,
+        database: Database,
+        finder: Finder,
+        glances: Glances,
+        search: SearchService,
+        index: LayerIndex,
+        default_namespace: str,
     ) -> None:
         self._database = database
         self._finder = finder
+        self._glances = glances
         self._search = search
         self._index = index
         self._default_namespace = default_namespace
@@ -88,6 +98,7 @@ class ImageAnswers:
             derived=derived,
             derived_count=derived_count,
             limits_reached=[
+                *_left_out(index),
                 *([] if chain is None else chain.limits),
                 *([] if config is None else config.limits),
                 *([] if image is None else image.limits),
@@ -205,16 +216,22 @@ class ImageAnswers:
         return FilesAnswer(found.digest.text, listing.path, listing.entries, listing.next)
 
     async def _platforms(self, index: FoundManifest | None) -> list[PlatformRow]:
+        """Describe the first images of an index, whose sizes their manifests tell: one is looked into at a time."""
         if index is None or not isinstance(index.read, IndexManifest):
             return []
-        digests = [child.digest.text for child in index.read.children]
-        contents: dict[str, tuple[str, bytes]] = {}
+        children = index.read.children[:_MOST_PLATFORMS]
+        where: dict[str, tuple[str, str]] = {}
         for holding in index.holdings:
-            contents |= await images.contents(self._database, holding.repository_id, digests)
+            missing = {child.digest.text for child in children} - where.keys()
+            if not missing:
+                break
+            there = await images.media_types(self._database, holding.repository_id, missing)
+            where |= {digest: (holding.repository_id, media_type) for digest, media_type in there.items()}
         rows = []
-        for child in index.read.children:
-            media_type, content = contents.get(child.digest.text, ("", b""))
-            size = size_of(read_manifest(content, media_type))
+        for child in children:
+            repository_id, media_type = where.get(child.digest.text, ("", ""))
+            glance = await self._glances.manifest(repository_id, child.digest.text, media_type) if media_type else None
+            size = 0 if glance is None else glance.size
             rows.append(PlatformRow(child.platform, child.digest.text, size, child.artifact_type))
         return rows
 
@@ -266,6 +283,14 @@ class ImageAnswers:
         above = Every((Term("chain", top), Without(Term("top", top))))
         total, hits = await self._search.images_with(caller, above, page, size)
         return total, [_relation(hit) for hit in hits]
+
+
+def _left_out(index: FoundManifest | None) -> list[str]:
+    """Say how many images of an index are not listed, in words."""
+    count = len(index.read.children) if index is not None and isinstance(index.read, IndexManifest) else 0
+    if count <= _MOST_PLATFORMS:
+        return []
+    return [f"the index lists {count} manifests, of which the first {_MOST_PLATFORMS} are shown"]
 
 
 def _relation(hit: ImageHit) -> Relation:

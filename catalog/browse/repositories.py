@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auth import people
 from auth.access import Access
 from auth.callers import Caller
 from cas import Digest, Reference, RepositoryName, parse_reference
 from catalog.browse.answers import RepositoryAnswer, TagHistoryAnswer, TagMove, TagRow, TagsAnswer
-from catalog.browse.found import Finder, FoundManifest, state_of
+from catalog.browse.found import state_of
+from catalog.browse.glances import Glance, Glances
 from catalog.errors import RepositoryUnknown
-from catalog.images.manifests import DEEPEST, UNKNOWN, ImageManifest, IndexManifest, read_manifest, size_of
+from catalog.images.manifests import DEEPEST
 from catalog.metadata import images, manifests, repositories
-from catalog.metadata.images import MONTH, Holding, TagOf
+from catalog.metadata.images import MONTH, TagOf
 from catalog.metadata.repositories import Repository
 from database import Database
 
 _NEWEST = 100
 _LAST = 2**62
 
-_Read = ImageManifest | IndexManifest | None
-
 
 class RepositoryAnswers:
     """What `Browse` tells of repositories."""
 
-    def __init__(self, database: Database, access: Access, finder: Finder, default_namespace: str) -> None:
+    def __init__(self, database: Database, access: Access, glances: Glances, default_namespace: str) -> None:
         self._database = database
         self._access = access
-        self._finder = finder
+        self._glances = glances
         self._default_namespace = default_namespace
 
     async def repository(self, caller: Caller, name: RepositoryName) -> RepositoryAnswer:
         """See `Browse.repository`."""
         found = await self._readable(caller, name)
-        tags = await self._rows(found, await images.newest_tags(self._database, found.id, _NEWEST))
+        tags = await self._rows(found, await images.tags_moved_last(self._database, found.id, _NEWEST))
         sizes = {tag.digest: tag.size for tag in tags}
         return RepositoryAnswer(
             name=name.short(self._default_namespace),
@@ -99,45 +98,38 @@ class RepositoryAnswers:
             raise RepositoryUnknown(name)
         return await repositories.find(self._database, name)
 
-    async def _rows(self, repository: Repository, tags: list[TagOf]) -> list[TagRow]:
+    async def _rows(self, repository: Repository, tags: Sequence[TagOf]) -> list[TagRow]:
         """Describe *tags*. An index is as large as its image that is shown first; a job that is still to be done for
-        that says how far it was read."""
-        read = [read_manifest(tag.content, tag.media_type) for tag in tags]
-        shown = await self._shown(repository, tags, read)
-        waiting = await images.jobs_among(self._database, repository.id, [digest for digest, _ in shown])
+        that says how far it was read. However many tags a manifest has, it is looked into once."""
+        glances = await self._glances_of(repository, {tag.digest: tag.media_type for tag in tags})
+        shown = await self._shown(repository, glances)
+        waiting = await images.jobs_among(self._database, repository.id, [digest for digest, _ in shown.values()])
+        configs = [glance.config for glance in glances.values()]
+        platforms = await self._glances.platforms(repository.id, repository.name, configs)
         rows = []
-        for tag, manifest, (digest, image) in zip(tags, read, shown, strict=True):
-            if isinstance(manifest, IndexManifest):
-                platforms = [child.platform for child in manifest.children if child.platform not in ("", UNKNOWN)]
-            else:
-                platforms = await self._platform(repository, tag, manifest)
+        for tag in tags:
+            glance, (digest, image) = glances[tag.digest], shown[tag.digest]
+            one = platforms.get(glance.config, "")
+            told = [one] if one else list(glance.platforms)
             state = state_of(waiting.get(digest))
-            rows.append(TagRow(tag.name, tag.digest, tag.media_type, tag.moved, size_of(image), platforms, state))
+            rows.append(TagRow(tag.name, tag.digest, tag.media_type, tag.moved, image.size, told, state))
         return rows
 
-    async def _shown(
-        self, repository: Repository, tags: Sequence[TagOf], read: Sequence[_Read]
-    ) -> list[tuple[str, _Read]]:
-        """Return the digest and the manifest of the image that each tag stands for: of an index, the one that is shown
-        first; the manifest is None where the repository does not have it."""
-        shown = [(tag.digest, manifest) for tag, manifest in zip(tags, read, strict=True)]
+    async def _glances_of(self, repository: Repository, media_types: Mapping[str, str]) -> dict[str, Glance]:
+        return {
+            digest: await self._glances.manifest(repository.id, digest, media_type)
+            for digest, media_type in media_types.items()
+        }
+
+    async def _shown(self, repository: Repository, glances: Mapping[str, Glance]) -> dict[str, tuple[str, Glance]]:
+        """Return for each manifest the digest of the image that it stands for, and what is to be told of that: for an
+        index, of the one that is shown first, and nothing where the repository does not have it."""
+        shown = {digest: (digest, glance) for digest, glance in glances.items()}
         for _ in range(DEEPEST - 1):
-            chosen = {
-                place: child.digest.text
-                for place, (_, manifest) in enumerate(shown)
-                if isinstance(manifest, IndexManifest) and (child := manifest.choose()) is not None
-            }
+            chosen = {digest: glance.shown for digest, (_, glance) in shown.items() if glance.shown}
             if not chosen:
                 break
-            contents = await images.contents(self._database, repository.id, list(chosen.values()))
-            for place, digest in chosen.items():
-                media_type, content = contents.get(digest, ("", b""))
-                shown[place] = digest, read_manifest(content, media_type)
+            there = await images.media_types(self._database, repository.id, chosen.values())
+            children = await self._glances_of(repository, there)
+            shown |= {digest: (child, children.get(child, Glance())) for digest, child in chosen.items()}
         return shown
-
-    async def _platform(self, repository: Repository, tag: TagOf, manifest: _Read) -> list[str]:
-        here = Holding(
-            repository.id, repository.name, repository.public, repository.deprecated, tag.media_type, tag.moved
-        )
-        config = await self._finder.config(FoundManifest(Digest.parse(tag.digest), tag.content, [here], 1, manifest))
-        return [config.platform] if config is not None and config.platform else []

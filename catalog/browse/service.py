@@ -28,6 +28,7 @@ from catalog.browse.answers import (
 from catalog.browse.contents import ContentAnswers
 from catalog.browse.differences import DifferenceAnswers
 from catalog.browse.found import Finder
+from catalog.browse.glances import Glances
 from catalog.browse.images import ImageAnswers
 from catalog.browse.kept import KeptFacts
 from catalog.browse.repositories import RepositoryAnswers
@@ -59,8 +60,9 @@ class BrowseService:
     ) -> None:
         self._search = SearchService(engine, index, database, access, default_namespace)
         self._finder = Finder(database, access, content, KeptFacts(derived))
-        self._repositories = RepositoryAnswers(database, access, self._finder, default_namespace)
-        self._images = ImageAnswers(database, self._finder, self._search, index, default_namespace)
+        glances = Glances(database, self._finder)
+        self._repositories = RepositoryAnswers(database, access, glances, default_namespace)
+        self._images = ImageAnswers(database, self._finder, glances, self._search, index, default_namespace)
         self._contents = ContentAnswers(self._search, engine, index)
         self._differences = DifferenceAnswers(self._finder, self._images, derived)
 

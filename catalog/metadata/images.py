@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Integer, Text, bindparam, func, or_, select
@@ -50,8 +51,8 @@ _CONTENT = Query(
         manifests.c.repository_id == bindparam("repository"), manifests.c.digest == bindparam("wanted")
     )
 )
-_CONTENTS = Query(
-    select(manifests.c.digest, manifests.c.media_type, manifests.c.content).where(
+_MEDIA_TYPES = Query(
+    select(manifests.c.digest, manifests.c.media_type).where(
         manifests.c.repository_id == bindparam("repository"), manifests.c.digest.in_(_among("digests"))
     )
 )
@@ -82,7 +83,8 @@ _LINKED = Query(
         links.c.repository_id == bindparam("repository"), links.c.digest.in_(_among("digests"))
     )
 )
-_TAG_COLUMNS = (tags.c.name, tags.c.digest, tags.c.moved, manifests.c.media_type, manifests.c.content)
+# Never their content: any number of tags may point to one manifest, and one has up to 4 MiB.
+_TAG_COLUMNS = (tags.c.name, tags.c.digest, tags.c.moved, manifests.c.media_type)
 _WITH_MANIFEST = tags.join(
     manifests, (manifests.c.repository_id == tags.c.repository_id) & (manifests.c.digest == tags.c.digest)
 )
@@ -150,6 +152,14 @@ class TagOf(NamedTuple):
     digest: str
     moved: int
     media_type: str
+
+
+class ReadTag(NamedTuple):
+    """A tag with the bytes of the manifest that it points to."""
+
+    name: str
+    digest: str
+    media_type: str
     content: bytes
 
 
@@ -193,10 +203,10 @@ async def content(reader: Reader, repository_id: str, digest: Digest) -> bytes |
     return None if row is None else bytes(row[0])
 
 
-async def contents(reader: Reader, repository_id: str, digests: list[str]) -> dict[str, tuple[str, bytes]]:
-    """Return the media types and bytes of those of *digests* that the repository holds, by digest."""
-    rows = await reader.all(_CONTENTS, repository=repository_id, digests=json.dumps(sorted(set(digests))))
-    return {str(digest): (str(media_type), bytes(content)) for digest, media_type, content in rows}
+async def media_types(reader: Reader, repository_id: str, digests: Iterable[str]) -> dict[str, str]:
+    """Return the media types of those of *digests* that are manifests of the repository, by digest."""
+    rows = await reader.all(_MEDIA_TYPES, repository=repository_id, digests=json.dumps(sorted(set(digests))))
+    return {str(digest): str(media_type) for digest, media_type in rows}
 
 
 async def parents(reader: Reader, repository_id: str, digest: Digest) -> list[str]:
@@ -241,21 +251,32 @@ async def linked(reader: Reader, repository_id: str, digests: list[str]) -> set[
 
 
 async def tags_after(reader: Reader, repository_id: str, after: str, most: int) -> list[TagOf]:
-    """List tags with their manifests by name, after *after*."""
+    """List tags by name, after *after*."""
     return [TagOf(*row) for row in await reader.all(_TAGS_AFTER, repository=repository_id, after=after, most=most)]
 
 
 async def tags_of_after(reader: Reader, repository_id: str, digests: list[str], after: str, most: int) -> list[TagOf]:
-    """List the tags that point to any of *digests*, with their manifests, by name, after *after*."""
+    """List the tags that point to any of *digests*, by name, after *after*."""
     rows = await reader.all(
         _TAGS_OF_AFTER, repository=repository_id, digests=json.dumps(digests), after=after, most=most
     )
     return [TagOf(*row) for row in rows]
 
 
-async def newest_tags(reader: Reader, repository_id: str, most: int) -> list[TagOf]:
-    """List tags with their manifests, those that moved last first."""
+async def tags_moved_last(reader: Reader, repository_id: str, most: int) -> list[TagOf]:
+    """List tags, those that moved last first."""
     return [TagOf(*row) for row in await reader.all(_NEWEST_TAGS, repository=repository_id, most=most)]
+
+
+async def newest_tags(reader: Reader, repository_id: str, most: int) -> list[ReadTag]:
+    """List tags with their manifests, those that moved last first; each manifest is read once."""
+    contents: dict[str, bytes | None] = {}
+    found = await tags_moved_last(reader, repository_id, most)
+    for tag in found:
+        if tag.digest not in contents:
+            contents[tag.digest] = await content(reader, repository_id, Digest.parse(tag.digest))
+    read = [(tag, contents[tag.digest]) for tag in found]
+    return [ReadTag(tag.name, tag.digest, tag.media_type, content) for tag, content in read if content is not None]
 
 
 async def tag_count(reader: Reader, repository_id: str) -> int:
