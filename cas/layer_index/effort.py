@@ -9,24 +9,31 @@ from collections.abc import Callable
 MOST_KEYS = 200_000
 #: Seconds of a processor that one question may take.
 MOST_SECONDS = 1.0
+#: Seconds that one question may take by the clock, with all that it waits for others.
+LONGEST = 2.0
 
 #: Keys between two looks at the clock.
 _SLICE = 256
 
 
 class Effort:
-    """Keys that were looked at for one question. It is given up after *keys* of them or *seconds* of a processor, and
-    as soon as nobody waits for the answer any more (`stop`, from another thread). *pause* is called now and then: it
-    lets others go first."""
+    """Keys that were looked at for one question. It is given up after *keys* of them, *seconds* of a processor or
+    *longest* seconds in all, and as soon as nobody waits for the answer any more (`stop`, from another thread). *pause*
+    is called now and then: it lets others go first."""
 
     def __init__(
-        self, keys: int = MOST_KEYS, seconds: float = MOST_SECONDS, pause: Callable[[], None] | None = None
+        self,
+        keys: int = MOST_KEYS,
+        seconds: float = MOST_SECONDS,
+        pause: Callable[[], None] | None = None,
+        longest: float = LONGEST,
     ) -> None:
         self.looked_at = 0
         self._most = keys
         self._seconds = seconds
         self._pause = pause
-        self._until: float | None = None
+        self._longest = longest
+        self._until: tuple[float, float] | None = None
         self._stopped = False
 
     def stop(self) -> None:
@@ -41,9 +48,10 @@ class Effort:
         return True
 
     def _is_over(self) -> bool:
+        worked, now = time.thread_time(), time.monotonic()
+        if self._until is None:
+            self._until = worked + self._seconds, now + self._longest
         if self._pause is not None:
             self._pause()
-        now = time.thread_time()
-        if self._until is None:
-            self._until = now + self._seconds
-        return self._stopped or now > self._until
+            worked, now = time.thread_time(), time.monotonic()
+        return self._stopped or worked > self._until[0] or now > self._until[1]

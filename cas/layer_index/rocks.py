@@ -36,8 +36,9 @@ LOOK_EVERY = 1.0
 
 _READERS = 4
 
-#: Searches by a pattern that are answered or wait for that; one more is refused. Each takes a second at most, and all
-#: of them together less than whoever asks waits.
+#: Searches by a pattern that are answered or wait for that; one more is refused. Each takes two seconds at most, those
+#: included that it waits for what is being written (`effort.LONGEST`), and all of them together less than whoever asks
+#: waits (`remote.TIMEOUT`).
 MOST_SEARCHES = 4
 
 _REBUILDING = "it is being rebuilt"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from cas.digest import Digest
 from cas.entries import FILE, Entry
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index import By, FileQuery
-from cas.layer_index.effort import Effort
+from cas.layer_index.effort import LONGEST, Effort
 from cas.layer_index.protocol import FoundFiles
-from cas.layer_index.remote import RemoteLayerIndex
+from cas.layer_index.remote import TIMEOUT, RemoteLayerIndex
 from cas.layer_index.rocks import MOST_SEARCHES, RocksLayerIndex
 from cas.layer_index.server import MOST_UNDER_WAY, served
 from cas.layer_index.tables import Tables
@@ -55,6 +56,17 @@ def test_a_search_that_takes_too_long_is_given_up(tables: Tables) -> None:
 
     assert tables.find_files(NEVER, 10, effort=effort) == FoundFiles([], True)
     assert effort.looked_at < 3_000
+
+
+def test_a_search_that_waits_for_others_too_long_is_given_up(tables: Tables) -> None:
+    effort = Effort(pause=lambda: time.sleep(0.02), longest=0.05)
+
+    assert tables.find_files(NEVER, 10, effort=effort) == FoundFiles([], True)
+    assert effort.looked_at < 3_000
+
+
+def test_all_searches_that_may_wait_are_done_before_whoever_asks_gives_up() -> None:
+    assert MOST_SEARCHES * LONGEST < TIMEOUT
 
 
 def test_a_search_that_nobody_waits_for_is_given_up(tables: Tables) -> None:
