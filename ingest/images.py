@@ -80,8 +80,8 @@ async def find(reader: Reader, repository: Repository, digest: Digest) -> Stored
     return StoredManifest(repository, digest, kept.media_type, kept.pushed, read, frozenset(linked))
 
 
-async def every_image(database: Reader) -> AsyncIterator[list[StoredManifest]]:
-    """Yield all images of an installation, some of one repository at a time."""
+async def every_image(database: Reader) -> AsyncIterator[StoredManifest]:
+    """Yield all images of an installation, one at a time: a hostile manifest takes megabytes."""
     async for row_id in every_repository(database):
         last = ""
         while digests := await documented.digests_after(database, row_id, last, _AT_ONCE):
@@ -89,10 +89,10 @@ async def every_image(database: Reader) -> AsyncIterator[list[StoredManifest]]:
             repository = await repositories.by_id(database, row_id)
             if repository is None:
                 break
-            found = [await find(database, repository, Digest.parse(digest)) for digest in digests]
-            some = [stored for stored in found if stored is not None and stored.image is not None]
-            if some:
-                yield some
+            for digest in digests:
+                stored = await find(database, repository, Digest.parse(digest))
+                if stored is not None and stored.image is not None:
+                    yield stored
 
 
 async def every_repository(database: Reader) -> AsyncIterator[str]:

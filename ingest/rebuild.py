@@ -234,24 +234,21 @@ class Rebuilding:
         they hold.
         """
         found = 0
-        async for repository_images in every_image(self._database):
-            names = [stored.digest.text for stored in repository_images]
-            row_id = repository_images[0].repository.id
-            waiting = await images.jobs_among(self._database, row_id, names)
-            for stored in repository_images:
-                assert stored.image is not None
-                layers = [layer.digest for layer in stored.image.layers if layer.is_layer and stored.has(layer)]
-                if stored.digest.text in waiting or await self._is_known(rebuild, layers):
-                    continue
-                try:
-                    await self._layers.read(stored)
-                except NotStarted:
-                    raise
-                except IngestError as error:
-                    _log.warning("%s cannot be read any more: %s", stored.digest, error)
-                    await self._ask(row_id, stored.digest.text)
-                found += 1
-                tell("layers without facts", found, 0)
+        async for stored in every_image(self._database):
+            assert stored.image is not None
+            row_id, digest = stored.repository.id, stored.digest.text
+            layers = [layer.digest for layer in stored.image.layers if layer.is_layer and stored.has(layer)]
+            if await images.job(self._database, row_id, digest) is not None or await self._is_known(rebuild, layers):
+                continue
+            try:
+                await self._layers.read(stored)
+            except NotStarted:
+                raise
+            except IngestError as error:
+                _log.warning("%s cannot be read any more: %s", digest, error)
+                await self._ask(row_id, digest)
+            found += 1
+            tell("layers without facts", found, 0)
 
     async def _is_known(self, rebuild: Rebuild, layers: list[Digest]) -> bool:
         """Tell whether facts are there of *layers* and of their stack."""
@@ -294,13 +291,12 @@ class Rebuilding:
             nonlocal done
             while True:
                 async with turn:  # one draws at a time
-                    some = await anext(waiting, None)
-                if some is None:
+                    stored = await anext(waiting, None)
+                if stored is None:
                     return
-                for stored in some:
-                    await self._read_image_again(stored, again)
-                    done += 1
-                    tell("layers of images", done, max(total, done))
+                await self._read_image_again(stored, again)
+                done += 1
+                tell("layers of images", done, max(total, done))
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -186,6 +186,7 @@ _RETRY = Query(
     .values(parked=0, attempts=0, due=bindparam("now"))
 )
 _ERROR = Query(select(jobs.c.error).where(*_THIS))
+_ATTEMPTS = Query(select(jobs.c.attempts).where(*_THIS))
 _MISSING = Query(
     select(jobs.c.waits_for, func.count())
     .where(jobs.c.waits_for != "")
@@ -331,6 +332,12 @@ async def error(reader: Reader, repository_id: str, digest: str) -> str:
     """Tell why a job failed the last time; empty where it did not, or there is none."""
     row = await reader.one(_ERROR, repository=repository_id, manifest=digest)
     return "" if row is None else str(row[0])
+
+
+async def attempts(reader: Reader, repository_id: str, digest: str) -> int | None:
+    """Tell how often a job has failed; None where there is none."""
+    row = await reader.one(_ATTEMPTS, repository=repository_id, manifest=digest)
+    return None if row is None else int(row[0])
 
 
 async def counts(reader: Reader) -> Counts:

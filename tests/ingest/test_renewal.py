@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from cas import BlobStore, Digest
-from cas.derived import DerivedName
+from cas.derived import DerivedName, DirectoryDerived
 from catalog.images.chains import chain_id
 from catalog.images.facts import LayerFacts
-from catalog.images.objects import encode
+from catalog.images.objects import blob_name, encode
 from catalog.metadata import jobs
 from database import Database
+from ingest import renewal
+from ingest.consumer import ask_again
+from ingest.images import StoredManifest
 from ingest.versions import MadeBy, made_by, versions
 from tests.ingest import tars
 from tests.ingest.in_process import Image, Ingest, image, ingesting, opened, small, status
@@ -205,3 +210,60 @@ async def test_a_parked_image_holds_up_nothing(database: Database, store: BlobSt
             await ingest.renewal.run()
             assert await packages_of(ingest, IMAGES[3]) == [("deb/bash", "5.2")]
             assert (await jobs.counts(database)).parked == 1
+
+
+async def test_images_that_failed_before_are_asked_for_a_few_at_a_time_too(
+    database: Database, store: BlobStore, tmp_path: Path
+) -> None:
+    """And while they are waited for, their manifests are not in memory."""
+    async with left_by_older_catalogers(database, store, tmp_path), opened(database, store, tmp_path) as ingest:
+        for name in ("ada/app", "ada/other"):
+            digests = [each.digest.text for each in IMAGES if repository_of(each) == name]
+            await ask_again(database, {(await ingest.repository(name)).id: digests})
+        for job in await database.write(lambda tx: jobs.claim(tx, 10, 60)):
+            await database.write(lambda tx, job=job: jobs.fail(tx, job, "it could not be read", None))
+
+        renewing = asyncio.create_task(ingest.renewal.run())
+        async with asyncio.timeout(30):
+            while not (await jobs.counts(database)).waiting:  # noqa: ASYNC110 - jobs are rows
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        assert (await jobs.counts(database))[:3] == (2, 0, 2)
+        gc.collect()
+        assert sum(isinstance(each, StoredManifest) for each in gc.get_objects()) <= 1
+
+        async with ingest.running():
+            async with asyncio.timeout(60):
+                await renewing
+            for pushed in IMAGES:
+                assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+
+
+async def test_what_the_disk_does_not_give_back_holds_up_nothing_and_is_looked_at_later(
+    database: Database, store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, bad = DirectoryDerived.get, blob_name(Digest.of(TOPS[0].blob))
+    passes: list[None] = []
+
+    async def get_others(self: DirectoryDerived, name: DerivedName) -> bytes:
+        if name == bad:
+            passes.append(None)
+            raise OSError(errno.EIO, "Input/output error")
+        return await get(self, name)
+
+    monkeypatch.setattr(renewal, "_UNREAD_AGAIN", 0.1)
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        with monkeypatch.context() as broken:
+            broken.setattr(DirectoryDerived, "get", get_others)
+            renewing = asyncio.create_task(ingest.renewal.run())
+            async with asyncio.timeout(30):
+                while len(passes) < 2 and not renewing.done():  # noqa: ASYNC110 - it is the renewal's own
+                    await asyncio.sleep(0.01)
+            assert not renewing.done()
+            for pushed in IMAGES[1:]:
+                assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+            assert await ingest.derived.get(VERSIONS) == b"older"
+        async with asyncio.timeout(30):
+            await renewing
+        assert await packages_of(ingest, IMAGES[0]) == [("deb/bash", "5.2")]
+        assert await ingest.derived.get(VERSIONS) == made_by().stack.encode()
