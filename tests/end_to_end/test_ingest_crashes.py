@@ -12,12 +12,15 @@ import random
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import httpx
 from msgspec.structs import replace
 
 from cas import Digest
@@ -34,9 +37,12 @@ from tests.end_to_end.parts import pids
 from tests.services import Portolan, wait_until
 from tests.services.portolan import Person
 
+T = TypeVar("T")
+
 IMAGES = 18
-#: Kills of the ingest process: the supervisor waits longer each time before it starts a part again.
+#: Kills of the ingest and the web process: the supervisor waits longer each time before it starts a part again.
 INGEST_KILLS = 6
+WEB_KILLS = 3
 READER_KILLS = 25
 
 
@@ -88,9 +94,8 @@ class Killer:
 
     def __init__(self, service: Portolan, chance: random.Random) -> None:
         self._service = service
-        self._victims = chance.sample(
-            ["ingest"] * INGEST_KILLS + ["reader"] * READER_KILLS, INGEST_KILLS + READER_KILLS
-        )
+        self._victims = ["ingest"] * INGEST_KILLS + ["web"] * WEB_KILLS + ["reader"] * READER_KILLS
+        chance.shuffle(self._victims)
         self._chance = chance
         self._thread = threading.Thread(target=self._run)
         self.kills: list[str] = []
@@ -109,7 +114,7 @@ class Killer:
         try:
             for victim in self._victims:
                 find: Callable[[Portolan], list[int]] = (
-                    readers if victim == "reader" else lambda service: pids(service, "ingest")
+                    readers if victim == "reader" else lambda service, part=victim: pids(service, part)  # type: ignore[misc]
                 )
                 wait_until(lambda find=find: bool(find(self._service)), 60, f"a process of {victim}")  # type: ignore[misc]
                 pause = threading.Event()
@@ -121,17 +126,28 @@ class Killer:
             self._failure = error
 
 
+def insist(change: Callable[[], T]) -> T:
+    """Do as a client does whose server went away: begin again until it is there."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return change()
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.1)
+
+
 def do(service: Portolan, ada: Person, images: Sequence[Image]) -> None:
     """Push *images*, move tags, delete and hide: the same each time."""
     with Direct(service.url, ada) as direct:
         for number, image in enumerate(images):
-            direct.push(f"ada/app{number % 3}", image, f"v{number}", "latest")
+            insist(partial(direct.push, f"ada/app{number % 3}", image, f"v{number}", "latest"))
             if number % 5 == 4:
-                gone = images[number - 3].digest
-                answer = direct.http.delete(f"/v2/ada/app{(number - 3) % 3}/manifests/{gone}")
-                assert answer.status_code == 202, answer.text
-        direct.push("ada/gone", images[0], "v1")
-        direct.publish("ada/app1")
+                gone = f"/v2/ada/app{(number - 3) % 3}/manifests/{images[number - 3].digest}"
+                answer = insist(partial(direct.http.delete, gone))
+                assert answer.status_code in (202, 404), answer.text  # 404: it is gone, and the answer was lost
+        insist(partial(direct.push, "ada/gone", images[0], "v1"))
+        insist(partial(direct.publish, "ada/app1"))
     service.run("repository", "set", "--local", "ada/app1", "--private")
     service.run("repository", "delete", "--local", "--yes", "ada/gone")
 
@@ -216,6 +232,7 @@ def test_whatever_is_killed_everything_is_indexed_once(start_portolan: StartPort
     settle(disturbed)
 
     assert killer.kills.count("ingest") >= INGEST_KILLS - 1
+    assert killer.kills.count("web") >= WEB_KILLS - 1
     assert killer.kills.count("reader") >= READER_KILLS - 3
     there = asyncio.run(answers(disturbed, images))
     disturbed.stop()

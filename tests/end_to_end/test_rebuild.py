@@ -56,7 +56,15 @@ class Harbour:
             "search?q=file:motd&type=image",
             "search?q=path:srv/0/data&type=image",
             "search?q=-file:motd&type=image",
+            "search?q=type:image&sort=pushed&size=2&page=2",
+            "search?q=bash&type=package",
+            "search?q=motd&type=file",
+            f"search?q=layer:{self.layers[0].diff_id}&type=layer",
+            f"search?q=base:{self.images[0].digest}&type=image",
             "suggest?q=ap",
+            "suggest?q=package:ba",
+            "suggest?q=label:num",
+            "repositories/ada/app0",
             "files?path=etc/motd",
             "files?path=etc/motd&deleted=include",
             "files?name=dat*",
@@ -68,8 +76,12 @@ class Harbour:
                 f"images/{image.digest}",
                 f"images/{image.digest}/packages",
                 f"images/{image.digest}/files?path=etc",
+                f"images/{image.digest}/places",
+                f"images/{image.digest}/bases",
+                f"images/{image.digest}/derived",
             ]
-        asked += [f"layers/{layer.diff_id}" for layer in self.layers]
+        for layer in self.layers:
+            asked += [f"layers/{layer.diff_id}", f"layers/{layer.blob.digest}"]
         return asked
 
     def ask(self, http: httpx.Client, question: str) -> httpx.Response:
