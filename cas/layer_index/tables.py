@@ -205,7 +205,7 @@ class Tables:
             return FoundFiles([FoundFile(layers[number], path) for number, path in found], more, next)
 
     def _layers_of(self, numbers: set[bytes], snapshot: Snapshot) -> dict[bytes, Digest]:
-        """Return which layers have *numbers*, that are in *snapshot*. A number is given to one layer, and never again."""
+        """Return which layers have *numbers*, that are in *snapshot*; a number is given to one layer, once."""
         known = self._numbered
         if unknown := numbers - known.keys():
             read = {number: keys.read_digest(snapshot[keys.NUMBERED + number]) for number in unknown}
