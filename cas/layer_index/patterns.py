@@ -6,8 +6,9 @@ may be written is what such an automaton can do, and what every search engine un
 
     literals   .   [a-z_]   [^/]   \\d \\w \\s \\D \\W \\S   \\. (any sign)  ( )  (?: )   |   * + ? {2} {2,} {,5} {2,5}
 
-It means what `re.fullmatch` says, with classes of ASCII (``re.ASCII``). Anchors, references and looking around are
-refused, and so is what would become more than `MOST_STATES` states (``(a{1,100}){1,100}``).
+It means what `re.fullmatch` says with ``re.ASCII | re.DOTALL``: classes are of ASCII, and a dot is any character.
+Anchors, references and looking around are refused, and so is what would become more than `MOST_STATES` states
+(``(a{1,100}){1,100}``).
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class _Parser:
             case "[":
                 return _One(self._class())
             case ".":
-                return _One(lambda character: character != "\n")
+                return _One(lambda _: True)
             case "\\":
                 return _One(self._escaped())
             case ("*" | "+" | "?" | "{" | "}" | "]" | "^" | "$") as sign:
@@ -264,6 +265,11 @@ class Pattern:
         self._directory = ""
         self._within = self._set([self._first])
 
+    @property
+    def states(self) -> int:
+        """How many states it has: `MOST_STATES` at most."""
+        return len(self._tests)
+
     def matches(self, text: str) -> bool:
         """Tell whether the whole of *text* matches.
 
@@ -359,8 +365,10 @@ class Pattern:
     def _add_repeat(self, part: _Node, least: int, most: int | None, then: int) -> int:
         if most is None:
             again = self._state(None, [])
-            self._follow[again] += [self._add(part, again), then]
-            then = again
+            first = self._add(part, again)
+            self._follow[again] += [first, then]
+            # What `+` has to have once is what it repeats: written twice, `+` in `+` would double with each.
+            then, least = (first, 0) if least == 1 else (again, least)
         else:
             end = then
             for _ in range(most - least):

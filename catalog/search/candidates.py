@@ -74,25 +74,32 @@ _LAYERS = Kind(LayerDocument, "layer", lambda layer: layer.diff_id, ("layer",))
 
 
 async def kept(
-    view: View, kind: Kind[T], request: SearchRequest, within: Condition, most: int
+    view: View, kind: Kind[T], request: SearchRequest, within: Condition, most: int, *, by_images: bool = False
 ) -> tuple[list[tuple[T, int]], bool]:
     """Return, in the order of *request*, the first *most* of its documents that images *within* have, each with the
-    number of these; and whether there are others."""
+    number of these; and whether there are others. *by_images*: those that most images have, as far as documents are
+    looked at."""
+
+    def cut(rows: list[tuple[T, int]], more: bool) -> tuple[list[tuple[T, int]], bool]:
+        if by_images:
+            rows.sort(key=lambda row: -row[1])
+        return rows[:most], more or len(rows) > most
+
     rows: list[tuple[T, int]] = []
     start = 0
     for stop in (most + 1, most + 1 + MOST_CANDIDATES):
         found = await view.engine.search(replace(request, offset=start, most=stop - start))
         rows += await _counted(view, kind, found, within)
-        if len(rows) > most:
-            return rows[:most], True
-        if found.total <= stop:
-            return rows, False
+        if found.total <= stop or (len(rows) > most and not by_images):
+            return cut(rows, found.total > stop)
         start = stop
+    if len(rows) > most:
+        return cut(rows, True)
     values, more = await _most_frequent(view, kind.counted, within, _MOST_HELD)
     narrowed = Every((request.condition, terms(kind.field, values)))
     found = await view.engine.search(replace(request, condition=narrowed, most=most + 1))
     rows = await _counted(view, kind, found, within)
-    return rows[:most], more or len(rows) > most
+    return cut(rows, more or found.total > len(found.hits))
 
 
 async def _counted(view: View, kind: Kind[T], found: Found, within: Condition) -> list[tuple[T, int]]:
@@ -116,10 +123,12 @@ async def packages(view: View, question: Question, most: int = MOST_CANDIDATES) 
     else:
         values, cut = await _most_frequent(view, _package_fields(question), within, most * 2)
         request = SearchRequest(every("package", terms("package", values)))
-    rows, more = await kept(view, packages_in(*_package_fields(question)), request, within, most)
+    by_images = question.sort == "images" or not selecting
+    kind = packages_in(*_package_fields(question))
+    rows, more = await kept(view, kind, request, within, most, by_images=by_images)
     if question.sort == "name":
         rows.sort(key=lambda row: (row[0].name, row[0].ecosystem))
-    elif question.sort == "images" or not selecting:
+    elif by_images:
         rows.sort(key=lambda row: (-row[1], row[0].name, row[0].ecosystem))
     return Counted(rows, more or cut, within)
 
@@ -254,8 +263,9 @@ async def layers(view: View, question: Question, text: str) -> Counted[LayerDocu
         of_layers = [terms("layer", values)]
     sort = Sort("size", descending=question.sort != "size-asc")
     request = SearchRequest(every("layer", *of_layers), sort=sort)
-    rows, more = await kept(view, _LAYERS, request, within, MOST_CANDIDATES)
-    if question.sort == "images":
+    by_images = question.sort == "images"
+    rows, more = await kept(view, _LAYERS, request, within, MOST_CANDIDATES, by_images=by_images)
+    if by_images:
         rows.sort(key=lambda row: (-row[1], row[0].diff_id))
     return Counted(rows, more or cut, within)
 

@@ -7,6 +7,7 @@ stands elsewhere the images' own documents tell.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +18,8 @@ from catalog.browse.answers import FileHit
 from catalog.search import analysis
 from catalog.search.candidates import Counted
 from catalog.search.conditions import Condition, Every, Term, Terms, Without
-from catalog.search.documents import ImageDocument, file_token, placed_token
-from catalog.search.engine import SearchRequest, Sort
+from catalog.search.documents import ImageDocument, Placed, file_token, placed_token
+from catalog.search.engine import Found, SearchRequest, Sort
 from catalog.search.errors import QueryError
 from catalog.search.files import FILE_FIELDS, MOST_FILES, AskedFiles, file_query
 from catalog.search.language import Field, Form, Node, Or, tree
@@ -141,15 +142,23 @@ async def _placed(view: View, asked: AskedFiles, deleted: str, within: Condition
         request = SearchRequest(condition, sort=Sort("pushed"), offset=offset, most=_AT_ONCE)
         page = await view.engine.search(request)
         try:
-            for hit in page.hits:
-                for each in hit.document.placed if isinstance(hit.document, ImageDocument) else ():
-                    if each.stands in letters and asks_for(each):
-                        found[each.path, each.diff_id, each.source] = None
+            # Documents of images are large: other answers do not wait while they are read.
+            found.update(await asyncio.to_thread(_placed_in, page, letters, asks_for) if page.hits else {})
         except TooMuchWork:
             return found, True
         if page.total <= offset + len(page.hits):
             return found, False
     return found, True
+
+
+def _placed_in(page: Found, stands: Sequence[bool], asks_for: Callable[[Placed], bool]) -> _Found:
+    found: _Found = {}
+    for hit in page.hits:
+        document = hit.document
+        for each in document.placed if isinstance(document, ImageDocument) else ():
+            if each.stands in stands and asks_for(each):
+                found[each.path, each.diff_id, each.source] = None
+    return found
 
 
 async def _counted(

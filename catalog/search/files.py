@@ -33,7 +33,7 @@ from catalog.search.patterns import check
 
 #: Files (each layer's counts) that one condition finds.
 MOST_FILES = 5_000
-#: Files that are looked at for that, of whoever's layers.
+#: Files that all conditions of a search look at for that, of whoever's layers.
 MOST_LOOKED_AT = 100_000
 #: Layers whose matching files are all hidden in one image or another, and files that are hidden and moved: each is a
 #: condition of its own.
@@ -124,6 +124,7 @@ class Files:
         self._layer_index = layer_index
         self._images = Every((Term("kind", "image"), readable))
         self._found: dict[FileQuery, FoundFiles] = {}
+        self._looked_at = 0
         self._conditions: dict[tuple[tuple[FileQuery, ...], str], Condition] = {}
 
     async def of_field(self, field: Field) -> AskedFiles:
@@ -140,28 +141,31 @@ class Files:
         return asked
 
     async def of_queries(self, queries: Sequence[FileQuery]) -> AskedFiles:
-        """Find the files of any of *queries*, up to `MOST_FILES` of each."""
+        """Find the files of any of *queries*, up to `MOST_FILES` of each; none of those after one that has more."""
         found: dict[tuple[str, str], FoundFile] = {}
         more = False
         for query in queries:
             if query not in self._found:
                 self._found[query] = await self._find(query)
             answer = self._found[query]
-            more = more or answer.more
             found.update(((file.diff_id.text, file.path), file) for file in answer.files)
+            if more := answer.more:
+                break
         return AskedFiles(tuple(queries), list(found.values()), more)
 
     async def _find(self, query: FileQuery) -> FoundFiles:
         """Find up to `MOST_FILES` files; where there are more, of the caller's layers alone."""
+        if self._looked_at >= MOST_LOOKED_AT:
+            return FoundFiles([], True)
         found = await self._layer_index.find_files(query, MOST_FILES)
+        self._looked_at += len(found.files)
         if not found.more:
             return found
         kept = await self._seen(found.files)
-        looked_at = len(found.files)
-        while found.next and len(kept) <= MOST_FILES and looked_at < MOST_LOOKED_AT:
+        while found.next and len(kept) <= MOST_FILES and self._looked_at < MOST_LOOKED_AT:
             found = await self._layer_index.find_files(query, MOST_FILES, found.next)
             kept += await self._seen(found.files)
-            looked_at += len(found.files)
+            self._looked_at += len(found.files)
         return FoundFiles(kept[:MOST_FILES], found.more or len(kept) > MOST_FILES)
 
     async def _seen(self, files: Sequence[FoundFile]) -> list[FoundFile]:

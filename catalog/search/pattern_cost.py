@@ -27,6 +27,9 @@ MOST_STEPS = 5_000_000
 #: Steps for each byte of a state, for each thing that follows, and for each turn that is taken here, in Python.
 _STATE, _FOLLOWING, _TURN = 20, 2, 100
 
+#: States of an expression that is written out, before any is joined with another.
+_MOST_WRITTEN_OUT = 4 * MOST_STATES
+
 #: Forms that characters beyond ASCII have in UTF-8 with that of ASCII, the states inside of them, the bytes that end
 #: one.
 _FORMS, _INSIDE, _ENDING = 9, 18, 560
@@ -42,7 +45,7 @@ def cost(node: Node) -> int:
     """Return how many steps it takes to make the automaton of *node*.
 
     Raises:
-        TooCostly: it takes too many; counting ends there.
+        TooCostly: it takes too many; writing it out, or counting, ends there.
     """
     return _Counting(_Automaton(node)).count()
 
@@ -57,6 +60,8 @@ class _Automaton:
         self.first = self._add(node, self.end)
 
     def _state(self, characters: Characters | None, follow: list[int]) -> int:
+        if len(self.follow) >= _MOST_WRITTEN_OUT:
+            raise TooCostly
         self.characters.append(characters)
         self.follow.append(follow)
         return len(self.follow) - 1
@@ -78,8 +83,10 @@ class _Automaton:
     def _add_repeat(self, node: Node, least: int, most: int | None, then: int) -> int:
         if most is None:
             again = self._state(None, [])
-            self.follow[again] += [self._add(node, again), then]
-            then = again
+            first = self._add(node, again)
+            self.follow[again] += [first, then]
+            # What `+` has to have once is what it repeats: written twice, `+` in `+` would double with each.
+            then, least = (first, 0) if least == 1 else (again, least)
         else:
             end = then
             for _ in range(most - least):

@@ -16,6 +16,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from cas.layer_index.patterns import Pattern as Expression
 from catalog.search.pattern_cost import TooCostly, cost
 from catalog.search.pattern_tree import ANY, Characters, Choice, Node, Repeat, Sequence
 
@@ -23,6 +24,9 @@ from catalog.search.pattern_tree import ANY, Characters, Choice, Node, Repeat, S
 LONGEST = 200
 #: Characters and classes of a pattern, its repetitions written out.
 MOST_POSITIONS = 300
+
+#: States of the automaton that the layer index makes; it makes some more for what is put before a pattern.
+MOST_STATES = 900
 
 #: Patterns whose reading is remembered: an answer reads each a few times.
 _REMEMBERED = 256
@@ -68,12 +72,18 @@ def check(text: str, *, least: int = 0, fold: bool = False) -> Checked:
     prefix = _prefix(node)
     if len(prefix) < least:
         raise InvalidPattern(0, f"it must begin with {least} plain characters at least")
+    written = _written(node)
     try:
         cost(node)
+        # The layer index reads it too, and so does whoever tells why a hit is one.
+        costly = Expression(written).states > MOST_STATES
     except TooCostly:
-        message = "it has too many ways to match: repeat less, and less of . and [^ ]"
-        raise InvalidPattern(0, message) from None
-    return Checked(prefix, _written(node))
+        costly = True
+    except ValueError as error:
+        raise InvalidPattern(0, "its groups are too deep in each other, or it repeats too much") from error
+    if costly:
+        raise InvalidPattern(0, "it has too many ways to match: repeat less, and less of . and [^ ]")
+    return Checked(prefix, written)
 
 
 class _Parser:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from cas.layer_index.patterns import Pattern as Expression
 from cas.layer_index.patterns import TooMuchWork
@@ -104,7 +105,9 @@ class _Test:
             case Prefix(_, value):
                 self._prefixes.append(value)
             case Pattern(_, pattern):
-                self._patterns.append(Expression(pattern, _WORK))
+                # Behind the key of a label, which may be of any length, it may be too large: then it is no reason.
+                with suppress(ValueError):
+                    self._patterns.append(Expression(pattern, _WORK))
             case Some(conditions):
                 for each in conditions:
                     self._add(each)

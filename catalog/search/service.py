@@ -199,7 +199,7 @@ class SearchService:
             size=size,
             total=found.total,
             more=False,
-            hits=self._hits(found, question, narrowing.compiler.asked),
+            hits=await self._hits(found, question, narrowing.compiler.asked),
             facets=await facets.facets(self._engine, narrowing.compiler, question, asked, found.facets)
             if with_facets
             else [],
@@ -207,8 +207,15 @@ class SearchService:
             corrected=await self._corrected(view, question, found.total),
         )
 
-    def _hits(self, found: Found, question: Question, asked: Asked) -> list[Hit]:
-        marker, reasons = Marker(question.nodes), Reasons(asked)
+    async def _hits(self, found: Found, question: Question, asked: Asked) -> list[Hit]:
+        reasons = Reasons(asked)
+        if not reasons:
+            return self._shown(found, question, reasons)
+        # Whole documents may be of megabytes: other answers do not wait while they are read.
+        return await asyncio.to_thread(self._shown, found, question, reasons)
+
+    def _shown(self, found: Found, question: Question, reasons: Reasons) -> list[Hit]:
+        marker = Marker(question.nodes)
         hits: list[Hit] = []
         for hit in found.hits:
             match hit.shown:

@@ -35,7 +35,7 @@ TEXTS = st.text(alphabet="ab/é.c0_- \n,", max_size=8)
 @given(EXPRESSIONS, st.lists(TEXTS, max_size=20))
 def test_it_means_what_re_says(expression: str, texts: list[str]) -> None:
     pattern = Pattern(expression)
-    reference = re.compile(expression, re.ASCII)
+    reference = re.compile(expression, re.ASCII | re.DOTALL)
 
     for text in texts:
         assert pattern.matches(text) == (reference.fullmatch(text) is not None), (expression, text)
@@ -48,7 +48,7 @@ def test_any_text_is_an_expression_or_refused(expression: str) -> None:
     except ValueError:
         return
     for text in ("", "a", "ab", "aaab", "1:d"):
-        assert pattern.matches(text) == (re.fullmatch(expression, text, re.ASCII) is not None)
+        assert pattern.matches(text) == (re.fullmatch(expression, text, re.ASCII | re.DOTALL) is not None)
 
 
 @pytest.mark.parametrize(

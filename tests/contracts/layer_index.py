@@ -94,7 +94,10 @@ class Model:
                     case By.SHA256:
                         text = (entry.digest or sha256(b"")).hex()
                 if query.pattern is not None:
-                    holds = text.startswith(query.text) and re.fullmatch(query.pattern, text, re.ASCII) is not None
+                    holds = (
+                        text.startswith(query.text)
+                        and re.fullmatch(query.pattern, text, re.ASCII | re.DOTALL) is not None
+                    )
                 else:
                     holds = text.startswith(query.text) if query.prefix else text == query.text
                 if holds:

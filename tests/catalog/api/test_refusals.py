@@ -106,7 +106,24 @@ async def test_a_query_that_cannot_be_read_says_where(catalog: Catalog) -> None:
     assert told["suggestion"] == "package:"
 
 
-@pytest.mark.parametrize("query", ["/[/", "path:/(a+)+$/", "size:>999999999999999999999999", "package:a<", "a" * 3000])
+_NESTED = "(" * 20 + "a" + "?)" * 20 + "{50}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/[/",
+        "path:/(a+)+$/",
+        "size:>999999999999999999999999",
+        "package:a<",
+        "a" * 3000,
+        f"label:/{'(' * 60}a{')+' * 60}/",
+        f"label:/{_NESTED}/",
+        f"label:{'k' * 900}=/.*/",
+        f"file:/abc{_NESTED}/",
+        f"type:image package:/deb\\/{_NESTED}/",
+    ],
+)
 async def test_hostile_queries_are_refused_or_answered(catalog: Catalog, query: str) -> None:
     for path in ("search", "suggest"):
         answer = await catalog.site.get(f"/api/v1/{path}", params={"q": query})

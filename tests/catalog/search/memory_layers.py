@@ -57,5 +57,5 @@ def _matches(query: FileQuery, entry: Entry) -> bool:
         By.SHA256: entry.digest.hex(),
     }[query.by]
     if query.pattern is not None:
-        return value.startswith(query.text) and re.fullmatch(query.pattern, value, re.ASCII) is not None
+        return value.startswith(query.text) and re.fullmatch(query.pattern, value, re.ASCII | re.DOTALL) is not None
     return value.startswith(query.text) if query.prefix else value == query.text

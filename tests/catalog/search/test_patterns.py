@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cas.layer_index.patterns import Pattern
+from catalog.search.pattern_cost import TooCostly, cost
+from catalog.search.pattern_tree import Characters, Node, Repeat
 from catalog.search.patterns import LONGEST, InvalidPattern, check
 
 
@@ -58,6 +60,9 @@ def test_a_pattern_is_written_anew(text: str, prefix: str, pattern: str) -> None
         ("(a{99}){99}", 0, "come to more"),
         ("((a{9}){9}){9}", 0, "come to more"),
         ("a" * (LONGEST + 1), LONGEST, "at most"),
+        ("(" * 60 + "a" + ")+" * 60, 0, "too deep"),
+        ("(" * 55 + "a" + "?)" * 55, 0, "too deep"),
+        ("(" * 20 + "a" + "?)" * 20 + "{50}", 0, "repeats too much"),
     ],
 )
 def test_a_pattern_is_refused(text: str, offset: int, message: str) -> None:
@@ -91,10 +96,24 @@ def test_what_is_let_through_means_what_python_says(text: str, values: list[str]
     bare = text.removeprefix("^")
     bare = bare[:-1] if bare.endswith("$") and not bare.endswith("\\$") else bare
     for value in [*values, text, prefix]:
-        expected = re.fullmatch(bare, value, re.ASCII) is not None
-        assert (re.fullmatch(pattern, value, re.ASCII) is not None) == expected
+        expected = re.fullmatch(bare, value, re.ASCII | re.DOTALL) is not None
+        assert (re.fullmatch(pattern, value, re.ASCII | re.DOTALL) is not None) == expected
         assert Pattern(pattern).matches(value) == expected
         assert not expected or value.startswith(prefix)
+
+
+def test_repetitions_in_each_other_cost_no_more_than_their_characters() -> None:
+    """Written out, `+` would double with each; and of what is refused no more is written out than it may have."""
+    nested = check("(" * 40 + "a" + ")+" * 40).pattern
+    assert Pattern(nested).states < 100
+    assert Pattern(nested).matches("aaa")
+    assert not Pattern(nested).matches("")
+
+    node: Node = Characters(frozenset(b"a"))
+    for _ in range(40):
+        node = Repeat(node, 2, None)
+    with pytest.raises(TooCostly):
+        cost(node)
 
 
 def test_a_pattern_that_python_would_try_for_ever_takes_no_time() -> None:
