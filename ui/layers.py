@@ -73,10 +73,14 @@ def base_layers(layers: Sequence[LayerRow], bases: Sequence[Relation]) -> int:
 
 
 def bases(found: Sequence[Relation]) -> list[Relation]:
-    """Leave out what was only declared where the same name is known by its layers, too."""
-    known = {f"{base.repository}:{tag}" for base in found if base.digest for tag in base.tags}
-    return [
-        base
-        for base in found
-        if base.digest or not {base.repository, *(f"{base.repository}:{tag}" for tag in base.tags)} & known
-    ]
+    """Leave out what was only declared where the same is known by its layers, too: by digest, or else by name."""
+    read = [base for base in found if base.certainty == "layers"]
+    names = {f"{base.repository}:{tag}" for base in read for tag in base.tags}
+    digests = {base.digest for base in read}
+    return [base for base in found if base.certainty == "layers" or not _is_among(base, names, digests)]
+
+
+def _is_among(base: Relation, names: set[str], digests: set[str]) -> bool:
+    if base.digest:
+        return base.digest in digests
+    return not names.isdisjoint({base.repository, *(f"{base.repository}:{tag}" for tag in base.tags)})

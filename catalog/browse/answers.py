@@ -264,7 +264,8 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A base or derived image: *certainty* is ``declared`` (annotations or labels say so), ``layers`` (its layers are
-    the bottom ones) or ``guess``. *digest* is empty where only a name was declared."""
+    the bottom ones) or ``guess``. *digest* is empty where only a name was declared. It is *here* where the caller may
+    read an image, or an index, of that digest here: what an image declares may be anywhere, and nowhere."""
 
     repository: str
     tags: list[str]
@@ -272,12 +273,13 @@ class Relation:
     platform: str
     layers: int
     certainty: Literal["declared", "layers", "guess"]
+    here: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RelationsAnswer:
-    """A page of the images that an image's layers stand on, the nearest first, or of those that stand on its layers,
-    the most recently pushed first; *total* counts all."""
+    """A page of the images that an image's layers stand on, the nearest first, or of those that stand on its layers or
+    declare it as their base, the most recently pushed first; *total* counts all."""
 
     images: list[Relation]
     total: int

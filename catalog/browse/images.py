@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import Literal
 
 from auth.callers import Caller
-from cas import Digest
+from cas import Digest, InvalidDigest
 from cas.layer_index.protocol import LayerIndex
 from catalog.browse.answers import (
     ConfigAnswer,
@@ -32,13 +33,21 @@ from catalog.images.manifests import ImageManifest, IndexManifest, size_of
 from catalog.images.report import PackagesAnswer, distro_text, packages_answer
 from catalog.metadata import images
 from catalog.metadata.images import MONTH
-from catalog.search.conditions import Every, Term, Terms, Without
+from catalog.search.access import terms
+from catalog.search.compile import declared_name
+from catalog.search.conditions import Condition, Every, Nothing, Prefix, Some, Term, Terms, Without
+from catalog.search.documents import ShownImage
+from catalog.search.engine import SearchRequest, Sort
+from catalog.search.hits import image_hit
 from catalog.search.service import SearchService
+from catalog.search.view import offset_of
 from database import Database
 
 _MOST_DERIVED = 25
 _MOST_BASES = 10
 _MOST_TAGS = 1000
+#: Names of an image that others are asked for as having declared them.
+_MOST_NAMES = 2000
 #: Images of an index that are listed: an index may list 5,000.
 _MOST_PLATFORMS = 100
 
@@ -70,7 +79,7 @@ class ImageAnswers:
         image = found.read if isinstance(found.read, ImageManifest) else None
         chain = read.chain
         base_count, bases = await self._bases(caller, read, 1, _MOST_BASES)
-        derived_count, derived = await self._derived(caller, read, 1, _MOST_DERIVED)
+        derived_count, derived = await self._derived(caller, found, read, 1, _MOST_DERIVED)
         return ImageAnswer(
             digest=found.digest.text,
             index=None if index is None else index.digest.text,
@@ -93,7 +102,7 @@ class ImageAnswers:
             annotations={} if image is None else image.annotations,
             packages={} if chain is None else dict(Counter(each.ecosystem for each in chain.packages)),
             removed_packages=0 if chain is None else len(chain.removed),
-            base=self._declared(found, config) + bases,
+            base=await self._declared(caller, found, config) + bases,
             base_count=base_count,
             derived=derived,
             derived_count=derived_count,
@@ -109,14 +118,16 @@ class ImageAnswers:
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         """See `Browse.bases`."""
-        total, bases = await self._bases(caller, await self._read(caller, digest, platform), page, size)
+        _, read = await self._read(caller, digest, platform)
+        total, bases = await self._bases(caller, read, page, size)
         return RelationsAnswer(bases, total, page, size)
 
     async def derived(
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         """See `Browse.derived`."""
-        total, derived = await self._derived(caller, await self._read(caller, digest, platform), page, size)
+        found, read = await self._read(caller, digest, platform)
+        total, derived = await self._derived(caller, found, read, page, size)
         return RelationsAnswer(derived, total, page, size)
 
     async def places(
@@ -245,8 +256,8 @@ class ImageAnswers:
         name = holding.name.short(self._default_namespace)
         return Place(name, tags[:_MOST_TAGS], holding.pushed, holding.deprecated, len(tags))
 
-    async def _read(self, caller: Caller, digest: Digest, platform: str | None) -> ReadLayers:
-        """Return what is known of an image's layers.
+    async def _read(self, caller: Caller, digest: Digest, platform: str | None) -> tuple[FoundManifest, ReadLayers]:
+        """Return an image, and what is known of its layers.
 
         Raises:
             ImageUnknown: there is no such image.
@@ -255,7 +266,7 @@ class ImageAnswers:
         found, _ = await self._finder.image(caller, digest, platform)
         read = await self._finder.layers(found, await self._finder.config(found))
         await self._finder.require_chain(found, read)
-        return read
+        return found, read
 
     async def _bases(self, caller: Caller, read: ReadLayers, page: int, size: int) -> tuple[int, list[Relation]]:
         """Count the images whose stack is the bottom of the image's own, and list a page of them."""
@@ -267,22 +278,48 @@ class ImageAnswers:
         total, hits = await self._search.images_with(caller, below, page, size, sort="layers")
         return total, [_relation(hit) for hit in hits]
 
-    @staticmethod
-    def _declared(found: FoundManifest, config: ImageConfig | None) -> list[Relation]:
-        """Tell what the image says that it is built on."""
+    async def _declared(self, caller: Caller, found: FoundManifest, config: ImageConfig | None) -> list[Relation]:
+        """Tell what the image says that it is built on, and whether the caller may read that here."""
         if config is None or not isinstance(found.read, ImageManifest):
             return []
         name, digest = config.declared_base(found.read.annotations)
-        return [Relation(name, [], digest, "", 0, "declared")] if name or digest else []
+        if not name and not digest:
+            return []
+        try:
+            here = bool(digest and await self._finder.holdings(caller, Digest.parse(digest)))
+        except InvalidDigest:
+            here = False
+        return [Relation(name, [], digest, "", 0, "declared", here)]
 
-    async def _derived(self, caller: Caller, read: ReadLayers, page: int, size: int) -> tuple[int, list[Relation]]:
-        """Count the images whose stack begins with the image's and goes on, and list a page of them."""
-        if read.chain is None or not read.diff_ids:
-            return 0, []
-        top = chain_ids(read.diff_ids)[-1].text
-        above = Every((Term("chain", top), Without(Term("top", top))))
-        total, hits = await self._search.images_with(caller, above, page, size)
-        return total, [_relation(hit) for hit in hits]
+    async def _derived(
+        self, caller: Caller, found: FoundManifest, read: ReadLayers, page: int, size: int
+    ) -> tuple[int, list[Relation]]:
+        """Count the images that are built on this one, and list a page of them: those whose stack begins with its stack
+        and goes on, and those that say so."""
+        top = chain_ids(read.diff_ids)[-1].text if read.chain is not None and read.diff_ids else ""
+        above = Every((Term("chain", top), Without(Term("top", top)))) if top else Nothing()
+        others = Without(Term("digest", found.digest.text))
+        built_on_it = Some((above, Every((await self._saying(found), others))))
+        view = await self._search.view(caller)
+        request = SearchRequest(view.images(built_on_it), sort=Sort("pushed"), offset=offset_of(page, size), most=size)
+        answer = await view.engine.search(request)
+        documents = [document for hit in answer.hits if isinstance(document := hit.shown, ShownImage)]
+        return answer.total, [
+            _relation(image_hit(each, self._default_namespace), "layers" if top in each.chains[:-1] else "declared")
+            for each in documents
+        ]
+
+    async def _saying(self, found: FoundManifest) -> Condition:
+        """Return the condition of images that say that they are built on this one: by its digest or that of an index
+        that holds it, or, where they say no digest, by a name that it has now (of very many: by the first 2,000)."""
+        digests, names = [found.digest.text], list[str]()
+        for holding in found.holdings:
+            digests += await images.ancestors(self._database, holding.repository_id, found.digest)
+            tags = await images.tags_of(self._database, holding.repository_id, digests)
+            repositories = dict.fromkeys((holding.name.text, holding.name.short(self._default_namespace)))
+            names += (declared_name(f"{name}:{tag}") for name in repositories for tag in tags[:_MOST_TAGS])
+        pinned = Some((Prefix("base", "sha256:"), Prefix("base", "sha512:")))
+        return Some((terms("base", digests), Every((terms("base", names[:_MOST_NAMES]), Without(pinned)))))
 
 
 def _left_out(index: FoundManifest | None) -> list[str]:
@@ -293,8 +330,8 @@ def _left_out(index: FoundManifest | None) -> list[str]:
     return [f"the index lists {count} manifests, of which the first {_MOST_PLATFORMS} are shown"]
 
 
-def _relation(hit: ImageHit) -> Relation:
-    return Relation(hit.repository, hit.tags, hit.digest, hit.platform, hit.layers, "layers")
+def _relation(hit: ImageHit, certainty: Literal["declared", "layers"] = "layers") -> Relation:
+    return Relation(hit.repository, hit.tags, hit.digest, hit.platform, hit.layers, certainty, True)
 
 
 def _config(config: ImageConfig) -> ConfigAnswer:

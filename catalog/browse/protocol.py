@@ -80,7 +80,8 @@ class Browse(Protocol):
     async def derived(
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
-        """List the images that have more layers on the image's. Raises: ImageUnknown, ImageUnread."""
+        """List the images that have more layers on the image's, or declare it as their base. Raises: ImageUnknown,
+        ImageUnread."""
 
     async def places(
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25

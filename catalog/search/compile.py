@@ -280,8 +280,8 @@ class Compiler:
         return Some(tuple(package_condition("source", asked) for asked in packages))
 
     async def bases(self, texts: Sequence[str]) -> list[Condition]:
-        """Return for each of *texts* the condition of images whose layers stand on those of the image that it names,
-        or that say so.
+        """Return for each of *texts* the condition of images whose layers stand on those of the images that it names,
+        or that say that they are built on these: by *text* itself, or by the digest of one of them or of its index.
 
         Raises:
             TooBroad: they name too many images.
@@ -294,12 +294,13 @@ class Compiler:
             raise TooBroad(f"base:{texts[0]}", f"more than {MOST_BASES} images are meant; name a tag or a digest")
         documents = [image for hit in found.hits if isinstance(image := hit.shown, ShownImage)]
         return [
-            _built_on([document for document in documents if name.means(document)], Terms("base", declared_names(text)))
+            _built_on([document for document in documents if name.means(document)], declared_names(text))
             for text, name in zip(texts, names, strict=True)
         ]
 
 
-def _built_on(bases: Sequence[ShownImage], declared: Condition) -> Condition:
+def _built_on(bases: Sequence[ShownImage], said: Sequence[str]) -> Condition:
+    declared = terms("base", (*said, *(digest for each in bases for digest in (each.digest, *each.parents))))
     tops = [document.chains[-1] for document in bases if document.chains]
     if not tops:
         return declared
@@ -390,6 +391,11 @@ class ImageName:
             and (not self.tag or self.tag in image.tags)
             and (not self.digest or self.digest in (image.digest, *image.parents))
         )
+
+
+def declared_name(name: str) -> str:
+    """Return what `base` has for images that say that they are built on *name*, which has no registry before it."""
+    return analysis.keyword(name.lower())
 
 
 def declared_names(text: str) -> tuple[str, ...]:

@@ -445,11 +445,11 @@ def image(**changes: object) -> ImageAnswer:
         packages={"deb": 88, "pypi": 6},
         removed_packages=2,
         base=[
-            Relation("debian", ["12-slim"], digest("debian"), "linux/amd64", 1, "layers"),
-            Relation("docker.io/library/debian", ["12-slim"], "", "", 0, "declared"),
+            Relation("debian", ["12-slim"], digest("debian"), "linux/amd64", 1, "layers", True),
+            Relation("docker.io/library/debian:12-slim", [], digest("elsewhere"), "", 0, "declared", False),
         ],
         base_count=1,
-        derived=[Relation("team/shop-with-tools", ["nightly"], digest("derived"), "linux/amd64", 8, "layers")],
+        derived=[Relation("team/shop-with-tools", ["nightly"], digest("derived"), "linux/amd64", 8, "layers", True)],
         derived_count=31,
         limits_reached=[],
     )

@@ -257,6 +257,16 @@ async def test_while_an_image_is_being_read_its_page_asks_again_and_comes_anew_w
     assert read.headers["hx-refresh"] == "true"
 
 
+async def test_a_declared_base_is_linked_only_where_whoever_looks_may_read_it(site: Site) -> None:
+    async with site.visitor() as client:
+        page = (await client.get(f"/i/{SHOP}/related")).text
+
+    told = f"docker.io/library/debian:12-slim<span class=\"tag\">@{digest('elsewhere')[7:19]}</span>"
+    assert f"<span>{told}</span>" in page
+    assert digest("elsewhere") not in page
+    assert ">debian<span class=\"tag\">:12-slim</span></a>" in page
+
+
 async def test_a_name_in_an_address_is_believed_only_where_the_image_is_there_under_it(site: Site) -> None:
     """Whoever makes the link could call anything by a trusted name."""
     async with site.visitor() as client:

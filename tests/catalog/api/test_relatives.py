@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from cas.directory import DirectoryStore
+from tests.auth.hub import PASSWORD
 from tests.catalog.images import descriptor, index
 from tests.catalog.whole import Site, opened
 from tests.database.engines import fresh_database
 from tests.ingest import tars
-from tests.ingest.in_process import image, small, status
+from tests.ingest.in_process import Image, image, small, status
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -82,6 +83,77 @@ async def test_whatever_an_answer_cuts_can_be_paged_to(site: Site) -> None:
     assert (len(places[0]["tags"]), places[0]["tag_count"]) == (7, 7)
     assert {each["repository"] for each in bases} == set(names)
     assert len(bases) == 102
+
+
+def saying(text: str, **said: str) -> Image:
+    """An image on no layers of others, whose annotations say what it is built on."""
+    annotations = {f"org.opencontainers.image.base.{name}": value for name, value in said.items()}
+    return image(small(text), annotations=annotations)
+
+
+async def test_what_declares_an_image_as_its_base_is_built_on_it(site: Site) -> None:
+    """By its digest or that of its index; by a name that it has, unless a digest says that another one is meant."""
+    base = image(BOTTOM)
+    digest = await site.ingest.push("library/debian", base, "12")
+    both = await site.ingest.push_manifest("library/debian", index(descriptor(base.manifest, OCI)), "bookworm")
+    elsewhere = "sha256:" + "1" * 64
+    built = {
+        "by layers": image(BOTTOM, TOP),
+        "by digest": saying("a", digest=digest.text),
+        "by index": saying("b", name="docker.io/library/debian:11", digest=both.text),
+        "by name": saying("c", name="docker.io/library/debian:12"),
+        "by its index's name": saying("d", name="debian:bookworm"),
+        "by both": image(BOTTOM, MIDDLE, annotations={"org.opencontainers.image.base.digest": digest.text}),
+    }
+    others = [
+        saying("e", name="debian:12", digest=elsewhere),
+        saying("f", name="debian:11"),
+        saying("g", name="alice/debian:12"),
+        saying("h", digest=elsewhere),
+    ]
+    for each in (*built.values(), *others):
+        await site.ingest.push("alice/app", each)
+    private = saying("i", digest=digest.text)
+    await site.ingest.push("alice/private", private, public=False)
+    await site.ingest.settled()
+
+    told = (await site.get(f"/api/v1/images/{digest}")).json()
+    derived = await everything(site, f"images/{digest}/derived", "images", 2)
+    hers = (await site.get(f"/api/v1/images/{digest}/derived", "alice", PASSWORD)).json()
+    query = {"q": "type:image base:debian:12", "size": 100}
+    found = (await site.get("/api/v1/search", params=query)).json()["hits"]
+
+    assert {each["digest"] for each in derived} == {each.digest.text for each in built.values()}
+    certain = {each["digest"] for each in derived if each["certainty"] == "layers"}
+    assert certain == {built["by layers"].digest.text, built["by both"].digest.text}
+    assert (told["derived_count"], len(told["derived"])) == (6, 6)
+    assert private.digest.text in {each["digest"] for each in hers["images"]}
+    by_digest = {"by layers", "by digest", "by index", "by both", "by name"}
+    # "as it says": by the very name, too, and whatever that once meant.
+    expected = {built[each].digest.text for each in by_digest} | {others[0].digest.text}
+    assert {each["digest"] for each in found} == expected
+
+
+async def test_a_declared_base_is_here_where_the_caller_may_read_it(site: Site) -> None:
+    public = await site.ingest.push("library/debian", image(BOTTOM), "12")
+    private = await site.ingest.push("alice/private", image(MIDDLE), "12", public=False)
+    nowhere = "sha256:" + "1" * 64
+    asked = [("public", public.text), ("private", private.text), ("nowhere", nowhere), ("no digest", "sha256:1")]
+    apps = {
+        text: await site.ingest.push("alice/app", saying(text, name="debian:12", digest=digest))
+        for text, digest in asked
+    }
+    apps["no digest at all"] = await site.ingest.push("alice/app", saying("none", name="debian:12"))
+    await site.ingest.settled()
+
+    async def here(*credentials: str) -> dict[str, bool]:
+        answers = {text: await site.get(f"/api/v1/images/{app}", *credentials) for text, app in apps.items()}
+        return {text: answer.json()["base"][0]["here"] for text, answer in answers.items()}
+
+    no = dict.fromkeys(("nowhere", "no digest", "no digest at all"), False)
+    assert await here() == {"public": True, "private": False, **no}
+    assert await here("bob", PASSWORD) == {"public": True, "private": False, **no}
+    assert await here("alice", PASSWORD) == {"public": True, "private": True, **no}
 
 
 async def test_the_tags_of_one_image_come_in_pages(site: Site) -> None:

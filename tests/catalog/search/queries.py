@@ -5,7 +5,20 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from catalog.search.language.parser import MOST_PATTERNS
-from tests.catalog.search.world import DAY, FIRST, LAYERS, Content, Image, Layer, Person, Repository, World, sha256
+from tests.catalog.search.world import (
+    DAY,
+    FIRST,
+    LAYERS,
+    Content,
+    Image,
+    Layer,
+    Person,
+    Repository,
+    World,
+    image_digest,
+    index_digest,
+    sha256,
+)
 
 NAMES = ["library/nginx", "library/nginx-proxy", "team/app", "team/deep/api", "alice/app", "alice/notes"]
 
@@ -44,6 +57,14 @@ def some(values: list[tuple[str, str]]) -> st.SearchStrategy[tuple[tuple[str, st
     return st.tuples(st.permutations(values), st.integers(0, 4)).map(lambda drawn: tuple(drawn[0][: drawn[1]]))
 
 
+#: What images say that they are built on: names, digests of images and of indexes, both, and what is nowhere.
+BASES = [
+    *("", "", "nginx:latest", "debian:12"),
+    *(image_digest(0), image_digest(1), index_digest(0), index_digest(1), image_digest(99)),
+    *(f"mirror/nginx:1@{image_digest(0)}", f"debian:12@{index_digest(1)}", f"debian:12@{image_digest(99)}"),
+]
+
+
 def contents(number: int) -> st.SearchStrategy[Content]:
     return st.builds(
         Content,
@@ -58,7 +79,8 @@ def contents(number: int) -> st.SearchStrategy[Content]:
         distro=st.sampled_from([None, ("debian", "12"), ("debian", "11"), ("alpine", "3.19")]),
         platform=st.sampled_from(["linux/amd64", "linux/arm64/v8", "windows/amd64"]),
         created=st.integers(0, 5).map(lambda day: FIRST + day * DAY + 5),
-        base=st.sampled_from(["", "", "nginx:latest", "debian:12"]),
+        base=st.sampled_from(BASES),
+        indexed=st.booleans(),
         user=st.sampled_from(["", "root", "1000"]),
         ports=st.sampled_from([(), ("80/tcp",), ("53/udp", "80/tcp")]),
         env=st.sampled_from([(), ("PATH",), ("PATH", "JAVA_HOME")]),

@@ -112,7 +112,7 @@ def check_facets(world: World, question: Question, facets: list[Facet]) -> None:
         if name == "base":
             # What images name; whoever is built on that without naming it is counted with them.
             images = [hit for hit in hits if isinstance(hit, Image)]
-            named = chosen(question) | {image.content.base for image in images if image.content.base}
+            named = chosen(question) | {said for image in images if (said := image.content.declared[0])}
             found = Counter(value for image in images for value in named if world.is_built_on(value, image))
         expected = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:10]
         (facet,) = [each for each in facets if each.name == name] or [None]

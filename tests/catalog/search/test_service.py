@@ -20,7 +20,19 @@ from catalog.search.files import MOST_FILES
 from catalog.search.language import FIELDS, SORTS, parse
 from tests.catalog.search import queries
 from tests.catalog.search.searched import Searched, caller, opened
-from tests.catalog.search.world import DAY, FIRST, LAYERS, Content, Image, Layer, Person, Repository, World, sha256
+from tests.catalog.search.world import (
+    DAY,
+    FIRST,
+    LAYERS,
+    Content,
+    Image,
+    Layer,
+    Person,
+    Repository,
+    World,
+    image_digest,
+    sha256,
+)
 
 BASE, USERS, WITHOUT_USERS, CONFIGURED = LAYERS[:4]
 NOBODY = Person("nobody")
@@ -175,6 +187,29 @@ async def test_forbids_finding_what_was_just_made_private_or_deleted(searched: S
             ]
         # An image that may not be read is nobody's base.
         assert (await ask(searched, "base:alice/nginx-proxy:v1", person)).total == 0
+
+
+async def test_a_declared_digest_means_an_image_that_the_caller_may_read(searched: Searched) -> None:
+    """Under the names that it has here, whatever was declared beside it; an index's digest stands for its images."""
+    secret, plain = replace(KEYS, indexed=True), replace(PLAIN, indexed=True)
+    declared = [plain.digest, *plain.parents, secret.digest, f"mirror/nginx:1@{plain.digest}", image_digest(99)]
+    built = [Content(10 + number, (USERS,), base=base) for number, base in enumerate(declared)]
+    images = [Image(NGINX, plain, ("1.25",)), Image(SECRET, secret, ("v2",))]
+    images += [Image(PROXY, content, (f"b{number}",)) for number, content in enumerate(built)]
+    await searched.show(World([NGINX, PROXY, SECRET], images))
+
+    for text, person, tags in [
+        ("base:nginx:1.25", NOBODY, ["b0", "b1", "b3"]),
+        ("base:nginx", NOBODY, ["b0", "b1", "b3"]),
+        (f"base:nginx@{plain.parents[0]}", NOBODY, ["b0", "b1", "b3"]),
+        ("base:mirror/nginx:1", NOBODY, ["b3"]),
+        ("-base:nginx tag:b*", NOBODY, ["b2", "b4"]),
+        ("base:alice/vault:v2", NOBODY, []),
+        ("base:alice/vault:v2", ALICE, ["b2"]),
+        ("base:alice/none:v2", ALICE, []),
+    ]:
+        found = await ask(searched, f"type:image {text}", person)
+        assert sorted(tag for hit in found.hits if isinstance(hit, ImageHit) for tag in hit.tags) == tags, text
 
 
 async def test_whoever_may_still_read_what_was_made_private_finds_it(searched: Searched) -> None:

@@ -171,6 +171,14 @@ def _above(path: str) -> list[str]:
     return ["/".join(parts[:number]) for number in range(1, len(parts))]
 
 
+def image_digest(number: int) -> str:
+    return Digest.of(f"image {number}".encode()).text
+
+
+def index_digest(number: int) -> str:
+    return Digest.of(f"index of image {number}".encode()).text
+
+
 @dataclass(frozen=True)
 class Content:
     """An image as it was built, wherever it is."""
@@ -185,6 +193,7 @@ class Content:
     platform: str = "linux/amd64"
     created: int = FIRST
     base: str = ""
+    indexed: bool = False
     user: str = ""
     ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
@@ -192,7 +201,18 @@ class Content:
 
     @property
     def digest(self) -> str:
-        return Digest.of(f"image {self.number}".encode()).text
+        return image_digest(self.number)
+
+    @property
+    def parents(self) -> list[str]:
+        """The index that it is of, where it is of one."""
+        return [index_digest(self.number)] if self.indexed else []
+
+    @property
+    def declared(self) -> tuple[str, str]:
+        """The name and the digest of the image that it says it is built on."""
+        name, _, digest = self.base.partition("@")
+        return ("", name) if name.startswith("sha256:") else (name, digest)
 
     @property
     def blobs(self) -> list[str]:
@@ -397,7 +417,7 @@ class World:
             case "tag":
                 return any(_is(value, tag) for tag in of.tags)
             case "digest":
-                return content.digest.removeprefix("sha256:").startswith(value.text.removeprefix("sha256:"))
+                return any(is_digest(value, each) for each in (content.digest, *content.parents))
             case "layer":
                 return any(is_digest(value, each) for each in content.named)
             case "path" | "file" | "sha256":
@@ -450,8 +470,11 @@ class World:
             for other in self.readable_images()
             if other.repository.name == whole and (not tag or tag in other.tags)
         ]
-        said = image.content.base
-        if said and (said == text or (not tag and said.partition(":")[0] == text)):
+        said, digest = image.content.declared
+        if text in (image.content.base, digest, said) or (not tag and said and said.partition(":")[0] == text):
+            return True
+        # What it says is a digest of theirs, or of their index.
+        if digest and any(digest in (content.digest, *content.parents) for content in named):
             return True
         built = any(content.chains[-1] in image.content.chains for content in named)
         return built and image.content.digest not in {content.digest for content in named}
@@ -464,6 +487,7 @@ def _image_document(image: Image) -> ImageDocument:
         repository=repository.name,
         public=repository.public,
         digest=content.digest,
+        parents=content.parents,
         tags=list(image.tags),
         platform=content.platform,
         size=content.size,
