@@ -8,7 +8,8 @@ Whatever a worker dies over is claimed again by the next one, and done again: al
 kills its worker again and again is parked in the end: `catalog.metadata.jobs` tells how it is found among the others.
 
 However many jobs are in hand, and whatever was pushed, they take little memory: what was found is in the store, and is
-read again when its turn comes; manifests are in memory up to a number of bytes.
+read again when its turn comes; manifests are in memory up to a number of bytes, but for small ones, which wait for none
+that is larger.
 
 A job that failed is written too: its image is found by name, tags and labels, with its problem. It is tried again after
 waits that grow, then it is parked. Where something that it needs is not there (no room, no index, no answer) that is no
@@ -50,6 +51,9 @@ MOST_IN_HAND = 200
 _MOST_AT_ONCE = 200
 #: Bytes of the manifests of jobs in hand. A hostile one may take twenty times as many while it is read.
 _MANIFESTS = 8 << 20
+#: Bytes up to which a manifest is not among these. Nearly all that people push have fewer, and all that are in hand take
+#: no more together than those above. So two of the largest, over layers that take long, hold up nobody else's.
+_SMALL_MANIFEST = 64 << 10
 #: Seconds that a claim holds; it is kept up for as long as the worker lives.
 _CLAIM = 60.0
 #: Seconds between two looks for jobs whose time has come. Those of events are told of at once.
@@ -96,7 +100,7 @@ class Worker:
         self._in_hand: set[Job] = set()
         self._last_claimed: Sequence[Job] = ()
         self._ready: asyncio.Queue[_Prepared] = asyncio.Queue()
-        self._manifests = Room(_MANIFESTS)
+        self._manifests = Room(_MANIFESTS, _SMALL_MANIFEST)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:

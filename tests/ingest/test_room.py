@@ -61,3 +61,14 @@ async def test_whoever_is_cancelled_while_waiting_holds_nothing() -> None:
     await first
     async with asyncio.timeout(5), room.hold(10):
         assert told == ["first"]
+
+
+async def test_what_is_small_needs_no_room() -> None:
+    room, told, end = Room(10, beside=2), list[str](), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for name, size in zip("abcd", (10, 3, 2, 2), strict=True):
+            group.create_task(holding(room, size, name, told, end))
+        await settle()
+        assert told == ["a", "c", "d"]
+        end.set()
+    assert told[-1] == "b"
