@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 
@@ -46,6 +46,12 @@ _log = logging.getLogger(__name__)
 
 #: Told of each blob that was read: whether it could be, and how long it took.
 OnRead = Callable[[bool, float], None]
+#: Awaited when the turn of something has come, before it is read.
+Begin = Callable[[], Awaitable[None]]
+
+
+async def _no_matter() -> None:
+    """Whose turn it is."""
 
 
 class Layers:
@@ -76,8 +82,9 @@ class Layers:
         self._one_by_one = asyncio.Lock()
         self._one_config = asyncio.Lock()
 
-    async def read(self, stored: StoredManifest) -> None:
-        """See to it that what the layers of an image hold is known: read those that are not, and squash them.
+    async def read(self, stored: StoredManifest, begin: Begin = _no_matter) -> None:
+        """See to it that what the layers of an image hold is known: read those that are not, and squash them. Until
+        *begin* was awaited nothing was done but to wait, and to look at what is known.
 
         Raises:
             LayerUnread: one of them could not be read. All others were.
@@ -91,7 +98,7 @@ class Layers:
         unread = _of_no_kind(stored)
         if unread is not None:
             raise unread
-        read = await asyncio.gather(*(self._read(layer) for layer in layers), return_exceptions=True)
+        read = await asyncio.gather(*(self._read(layer, begin) for layer in layers), return_exceptions=True)
         blobs: list[BlobFacts] = []
         for index, (layer, found) in enumerate(zip(layers, read, strict=True)):
             if isinstance(found, IngestError) and not isinstance(found, NotStarted):
@@ -106,7 +113,7 @@ class Layers:
             return
         chains = chain_ids(diff_ids)
         if await self._facts.stack_made_by(chains[-1]) != self._made_by.stack:
-            await self._squash(layers, diff_ids, chains[-1])
+            await self._squash(layers, diff_ids, chains[-1], begin)
         await self._add_chains(diff_ids, chains)
 
     async def read_again(self, digest: Digest) -> BlobFacts:
@@ -130,7 +137,7 @@ class Layers:
             raise StackUnreadable("facts of layers were removed meanwhile")
         await self._facts.put_chain(chain_ids(diff_ids)[-1], content)
 
-    async def _read(self, layer: Reference, *, anew: bool = False) -> BlobFacts:
+    async def _read(self, layer: Reference, begin: Begin, *, anew: bool = False) -> BlobFacts:
         """Return what *layer* is, reading it where that is not known. Whoever comes meanwhile waits for that too."""
         under_way = self._under_way.get(layer.digest)
         if under_way is not None:
@@ -139,9 +146,9 @@ class Layers:
         self._under_way[layer.digest] = done
         try:
             known = None if anew else await self._facts.blob(layer.digest)
-            found = known if known is not None else await self._read_anew(layer.digest)
+            found = known if known is not None else await self._read_anew(layer.digest, begin)
             if found.made_by != self._made_by.layer:
-                found = await self._renewed(layer.digest, found)
+                found = await self._renewed(layer.digest, found, begin)
         except Exception as error:
             done.set_exception(error)
             done.exception()  # looked at: there may be nobody else who waits for it
@@ -155,20 +162,23 @@ class Layers:
         finally:
             del self._under_way[layer.digest]
 
-    async def _renewed(self, digest: Digest, known: BlobFacts) -> BlobFacts:
+    async def _renewed(self, digest: Digest, known: BlobFacts, begin: Begin) -> BlobFacts:
         """Read again what others read; what they found stays where it cannot be."""
         try:
-            return await self._read_anew(digest, replace=True)
+            return await self._read_anew(digest, begin, replace=True)
         except NotStarted:
             raise
         except IngestError as error:
             _log.warning("%s cannot be read again, and what is known of it stays: %s", digest, error)
             return known
 
-    async def _read_anew(self, digest: Digest, *, replace: bool = False, indexed_later: bool = False) -> BlobFacts:
+    async def _read_anew(
+        self, digest: Digest, begin: Begin = _no_matter, *, replace: bool = False, indexed_later: bool = False
+    ) -> BlobFacts:
         """Read a blob; with *indexed_later* a layer index that is not there is no obstacle: it is made of the facts."""
         absent = suppress(LayerIndexUnavailable) if indexed_later else nullcontext()
         async with self._room:
+            await begin()
             begun = time.monotonic()
             try:
                 read, content = await self._in_a_process(digest)
@@ -204,19 +214,22 @@ class Layers:
                 raise LayerUnreadable(f"{read.size} of its {blob.size} bytes were read")
             return read, content
 
-    async def _squash(self, layers: tuple[Reference, ...], diff_ids: list[Digest], chain_id: Digest) -> None:
-        content = await self._squashed(diff_ids)
+    async def _squash(
+        self, layers: tuple[Reference, ...], diff_ids: list[Digest], chain_id: Digest, begin: Begin
+    ) -> None:
+        content = await self._squashed(diff_ids, begin)
         if content is None:  # facts of layers were removed, while those of the blobs stayed, or are there again
             for layer in layers:
-                await self._read(layer, anew=True)
-            content = await self._squashed(diff_ids)
+                await self._read(layer, begin, anew=True)
+            content = await self._squashed(diff_ids, begin)
         if content is None:
             raise StackUnreadable("facts of layers were removed meanwhile")
         await self._facts.put_chain(chain_id, content)
 
-    async def _squashed(self, diff_ids: list[Digest]) -> bytes | None:
+    async def _squashed(self, diff_ids: list[Digest], begin: Begin = _no_matter) -> bytes | None:
         """Squash layers by their facts; None where those of one are not there."""
         async with self._room:
+            await begin()
             objects: list[bytes] = []
             for diff_id in diff_ids:
                 kept = await self._facts.layer_object(diff_id)

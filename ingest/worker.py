@@ -6,6 +6,8 @@
 
 Whatever a worker dies over is claimed again by the next one, and done again: all that it had done is found there. What
 kills its worker again and again is parked in the end: `catalog.metadata.jobs` tells how it is found among the others.
+Those that waited for their turn when the end came are none of these. As most wait for a moment, it is not noted at once
+that they do; where it is, it is noted too that they begin, before they do.
 
 However many jobs are in hand, and whatever was pushed, they take little memory: what was found is in the store, and is
 read again when its turn comes; manifests are in memory up to a number of bytes, but for small ones, which wait for none
@@ -21,7 +23,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -51,11 +54,13 @@ MOST_IN_HAND = 200
 _MOST_AT_ONCE = 200
 #: Bytes of the manifests of jobs in hand. A hostile one may take twenty times as many while it is read.
 _MANIFESTS = 8 << 20
-#: Bytes up to which a manifest is not among these. Nearly all that people push have fewer, and all that are in hand take
-#: no more together than those above. So two of the largest, over layers that take long, hold up nobody else's.
+#: Bytes up to which a manifest is not among these. Nearly all that people push have fewer, and those that are in hand
+#: take 13 MB at most. So two of the largest, over layers that take long, hold up nobody else's.
 _SMALL_MANIFEST = 64 << 10
 #: Seconds that a claim holds; it is kept up for as long as the worker lives.
 _CLAIM = 60.0
+#: Seconds between two looks for jobs that wait for their turn, so that it is noted.
+_NOTE_EVERY = 1.0
 #: Seconds between two looks for jobs whose time has come. Those of events are told of at once.
 _LOOK_EVERY = 0.25
 #: Seconds before a job is tried again: the first time, by what it is multiplied each time, and at most.
@@ -66,6 +71,8 @@ _LONGEST_RETRY = 3600.0
 _POSTPONED = 5.0
 #: Seconds before the database is asked again after it did not answer.
 _AFTER_FAILURE = 1.0
+#: Seconds that what is in hand is tried to be given back for at the end: less than a service has to end.
+_GIVE_BACK = 15.0
 
 #: What is missing for a moment, and for all jobs alike.
 _UNAVAILABLE = (StorageFull, LayerIndexUnavailable, SearchUnavailable, DatabaseError, NotStarted)
@@ -101,6 +108,10 @@ class Worker:
         self._last_claimed: Sequence[Job] = ()
         self._ready: asyncio.Queue[_Prepared] = asyncio.Queue()
         self._manifests = Room(_MANIFESTS, _SMALL_MANIFEST)
+        #: Jobs in hand that wait for their turn; those of which that is noted; held by whoever notes something of it.
+        self._waiting: set[Job] = set()
+        self._queued: set[Job] = set()
+        self._noting = asyncio.Lock()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -115,6 +126,7 @@ class Worker:
                 group.create_task(self._claim(group))
                 group.create_task(self._write())
                 group.create_task(self._keep_claims())
+                group.create_task(self._note_waiting())
         finally:
             await asyncio.shield(self._give_back())
 
@@ -126,7 +138,12 @@ class Worker:
             return
         (job,) = left
         failure = self._judged(job, WorkerDied())
-        await self._database.write(lambda tx: jobs.fail(tx, job, failure.reason, failure.wait, alone=True))
+
+        async def blame(tx: Transaction) -> None:
+            await jobs.fail(tx, job, failure.reason, failure.wait, alone=True)
+            await jobs.release_queued(tx)
+
+        await self._database.write(blame)
         # Only now: if it is this that kills us, it is counted all the same.
         if job.digest not in (REPOSITORY, EVERYTHING):
             try:
@@ -168,15 +185,50 @@ class Worker:
     async def _keep(self, held: Sequence[Job]) -> None:
         await self._database.write(lambda tx: jobs.keep(tx, held, _CLAIM))
 
+    async def _note_waiting(self) -> None:
+        while True:
+            await asyncio.sleep(_NOTE_EVERY)
+            async with self._noting:
+                waiting = self._waiting - self._queued
+                if waiting:
+                    await self._patiently(partial(self._queue, waiting))
+                    self._queued |= waiting & self._in_hand
+
+    async def _queue(self, waiting: Collection[Job]) -> None:
+        await self._database.write(lambda tx: jobs.queue(tx, waiting))
+
+    def _wait_turn(self, job: Job) -> None:
+        if not job.alone:
+            self._waiting.add(job)
+
+    async def _begin(self, begun: Sequence[Job]) -> None:
+        """Have it noted that jobs no longer wait, before anything is done for them."""
+        self._waiting.difference_update(begun)
+        async with self._noting:
+            queued = self._queued.intersection(begun)
+            if queued:
+                await self._patiently(lambda: self._database.write(lambda tx: jobs.begin(tx, queued)))
+                self._queued -= queued
+
+    def _let_go(self, done: Collection[Job]) -> None:
+        self._in_hand.difference_update(done)
+        self._waiting.difference_update(done)
+        self._queued.difference_update(done)
+        self.wake()
+
     async def _do(self, job: Job) -> None:
         """Bring a job to its end, or as far as the queue of those that are written together."""
         try:
             if job.digest == REPOSITORY:
+                self._wait_turn(job)
                 self._ready.put_nowait(_Prepared(job))
             elif job.digest == EVERYTHING:
                 await self._do_everything(job)
             else:
-                async with self._manifests.hold(await documented.size(self._database, job.repository_id, job.digest)):
+                size = await documented.size(self._database, job.repository_id, job.digest)
+                self._wait_turn(job)
+                async with self._manifests.hold(size):
+                    await self._begin([job])
                     await self._do_manifest(job, await self._find(job))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
             await self._fail(job, error)
@@ -207,8 +259,9 @@ class Worker:
         """Learn what a manifest's layers hold, if it is there and has any."""
         if stored is None or stored.image is None:
             return _Prepared(job)
+        self._wait_turn(job)
         try:
-            await self._layers.read(stored)
+            await self._layers.read(stored, partial(self._begin, [job]))
         except _UNAVAILABLE:
             raise
         except Exception as error:  # noqa: BLE001 - its document says so
@@ -224,6 +277,7 @@ class Worker:
             await self._write_batch(batch)
 
     async def _write_batch(self, batch: Sequence[_Prepared]) -> None:
+        await self._begin([each.job for each in batch])
         try:
             await self._writing.write([_wanted(each) for each in batch])
         except _UNAVAILABLE as error:
@@ -250,8 +304,7 @@ class Worker:
 
         if done:
             await self._patiently(lambda: self._database.write(write))
-            self._in_hand.difference_update(done)
-            self.wake()
+            self._let_go(done)
 
     async def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, _UNAVAILABLE):
@@ -261,14 +314,12 @@ class Worker:
         seconds = _POSTPONED * random.uniform(0.5, 1.5)  # noqa: S311 - nothing hangs on its being guessed
         _log.warning("a job waits: %s", reason)
         await self._patiently(lambda: self._database.write(lambda tx: jobs.postpone(tx, job, reason, seconds)))
-        self._in_hand.discard(job)
-        self.wake()
+        self._let_go([job])
 
     async def _note(self, job: Job, failure: _Failure) -> None:
         reason, wait = failure.reason, failure.wait
         await self._patiently(lambda: self._database.write(lambda tx: jobs.fail(tx, job, reason, wait)))
-        self._in_hand.discard(job)
-        self.wake()
+        self._let_go([job])
 
     def _judged(self, job: Job, error: Exception) -> _Failure:
         """Tell what comes of a failure, and log it."""
@@ -296,10 +347,20 @@ class Worker:
         async def release(tx: Transaction) -> None:
             await jobs.release(tx, {*self._in_hand, *self._last_claimed})
 
-        try:
-            await self._database.write(release)
-        except DatabaseError:
-            _log.warning("%d jobs could not be given back: their claims end by themselves", len(self._in_hand))
+        until = time.monotonic() + _GIVE_BACK
+        while True:
+            try:
+                await self._database.write(release)
+            except DatabaseError as error:
+                if time.monotonic() < until:
+                    await asyncio.sleep(_AFTER_FAILURE)
+                    continue
+                _log.warning(
+                    "%d jobs could not be given back, and those of them that were begun are done one by one: %s",
+                    len(self._in_hand),
+                    error,
+                )
+            return
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Do what *ask* does, however often the database does not answer."""

@@ -8,7 +8,8 @@
 A claim ends by itself: what a worker died over is taken up by the next. Times are in milliseconds since 1970.
 
 What a worker died over may kill the next one too. So claims that a worker finds when it starts are those of one that
-died (`held`), and tell whose fault it was:
+died, and tell whose fault it was. Jobs that did nothing but wait for their turn (`queue`, until `begin`) had no part in
+it and are given back; of the others there are few (`held`), however many were in hand:
 
     several     nobody knows: each is to be done *alone* from now on (`suspect`), with nothing else in hand; the others
                 wait meanwhile
@@ -52,6 +53,10 @@ from database.protocol import Reader
 #: In place of a digest: the repository's own document; and that with those of all that it holds.
 REPOSITORY = ""
 EVERYTHING = "*"
+
+#: What the column *alone* says of a job: nothing; that nothing else is to be in hand while it is done; that whoever
+#: claimed it has not begun, and it waits in a queue of theirs.
+_AMONG_OTHERS, _ALONE, _QUEUED = 0, 1, 2
 
 #: Characters of an error that are kept.
 _LONGEST_ERROR = 2000
@@ -108,9 +113,11 @@ _ASK_CHILDREN = Query(
     .on_conflict_do_update(index_elements=["repository_id", "digest"], set_=_AGAIN, where=_IS_NEWER)
 )
 _IS_WAITING = and_(jobs.c.parked == 0, jobs.c.due <= bindparam("now"), jobs.c.claimed <= bindparam("now"))
-#: Both values of *alone* are named, so that the index is of use up to *due*.
-_WAITING = Query(select(jobs.c.digest).where(_IS_WAITING, or_(jobs.c.alone == 0, jobs.c.alone == 1)).limit(1))
-_WAITING_ALONE = Query(select(jobs.c.digest).where(_IS_WAITING, jobs.c.alone == 1).limit(1))
+#: Both values of *alone* that a job without a claim has are named, so that the index is of use up to *due*.
+_WAITING = Query(
+    select(jobs.c.digest).where(_IS_WAITING, or_(jobs.c.alone == _AMONG_OTHERS, jobs.c.alone == _ALONE)).limit(1)
+)
+_WAITING_ALONE = Query(select(jobs.c.digest).where(_IS_WAITING, jobs.c.alone == _ALONE).limit(1))
 _KEY = tuple_(jobs.c.repository_id, jobs.c.digest)
 _CLAIM = Query(
     update(jobs)
@@ -128,16 +135,27 @@ _CLAIM = Query(
 )
 _THIS = (jobs.c.repository_id == bindparam("repository"), jobs.c.digest == bindparam("manifest"))
 _KEEP = Query(update(jobs).where(*_THIS, jobs.c.claimed > 0).values(claimed=bindparam("until")))
+#: As it was before it was queued.
+_NOT_QUEUED = case((jobs.c.alone == _QUEUED, _AMONG_OTHERS), else_=jobs.c.alone)
+_QUEUE = Query(update(jobs).where(*_THIS, jobs.c.claimed > 0, jobs.c.alone == _AMONG_OTHERS).values(alone=_QUEUED))
+_BEGIN = Query(update(jobs).where(*_THIS, jobs.c.alone == _QUEUED).values(alone=_AMONG_OTHERS))
 _HELD = Query(
     select(jobs.c.repository_id, jobs.c.digest, jobs.c.version, jobs.c.attempts, jobs.c.alone)
-    .where(jobs.c.claimed > 0)
+    .where(jobs.c.claimed > 0, jobs.c.alone != _QUEUED)
     .limit(bindparam("most", type_=Integer))
 )
-_SUSPECT = Query(update(jobs).where(jobs.c.claimed > 0).values(claimed=0, alone=1))
-_RELEASE = Query(update(jobs).where(*_THIS).values(claimed=0))
+_SUSPECT = Query(update(jobs).where(jobs.c.claimed > 0).values(claimed=0, alone=_ALONE))
+_RELEASE_QUEUED = Query(update(jobs).where(jobs.c.alone == _QUEUED).values(claimed=0, alone=_AMONG_OTHERS))
+_RELEASE = Query(update(jobs).where(*_THIS).values(claimed=0, alone=_NOT_QUEUED))
 _FINISH = Query(delete(jobs).where(*_THIS, jobs.c.version == bindparam("seen")))
-_AGAIN_AT_ONCE = Query(update(jobs).where(*_THIS).values(claimed=0, alone=0, attempts=0, error="", waits_for=""))
-_POSTPONE = Query(update(jobs).where(*_THIS).values(claimed=0, due=bindparam("until"), waits_for=bindparam("reason")))
+_AGAIN_AT_ONCE = Query(
+    update(jobs).where(*_THIS).values(claimed=0, alone=_AMONG_OTHERS, attempts=0, error="", waits_for="")
+)
+_POSTPONE = Query(
+    update(jobs)
+    .where(*_THIS)
+    .values(claimed=0, alone=_NOT_QUEUED, due=bindparam("until"), waits_for=bindparam("reason"))
+)
 _FAIL = Query(
     update(jobs)
     .where(*_THIS)
@@ -264,12 +282,12 @@ async def claim(tx: Transaction, most: int, seconds: float, *, idle: bool = True
     moment = now()
     until = moment + int(seconds * 1000)
     if idle:
-        rows = await tx.all(_CLAIM, now=moment, until=until, most=1, alone=1)
+        rows = await tx.all(_CLAIM, now=moment, until=until, most=1, alone=_ALONE)
         if rows:
             return [_job(row) for row in rows]
     elif await tx.one(_WAITING_ALONE, now=moment) is not None:
         return []
-    return [_job(row) for row in await tx.all(_CLAIM, now=moment, until=until, most=most, alone=0)]
+    return [_job(row) for row in await tx.all(_CLAIM, now=moment, until=until, most=most, alone=_AMONG_OTHERS)]
 
 
 async def keep(tx: Transaction, claimed: Iterable[Job], seconds: float) -> None:
@@ -285,13 +303,32 @@ async def release(tx: Transaction, claimed: Iterable[Job]) -> None:
         await tx.run(_RELEASE, repository=job.repository_id, manifest=job.digest)
 
 
+async def queue(tx: Transaction, claimed: Iterable[Job]) -> None:
+    """Note that jobs wait for their turn with whoever claimed them: until they are begun they can be nobody's end."""
+    for job in claimed:
+        await tx.run(_QUEUE, repository=job.repository_id, manifest=job.digest)
+
+
+async def begin(tx: Transaction, queued: Iterable[Job]) -> None:
+    """Note that jobs are no longer queued: before anything is done for them."""
+    for job in queued:
+        await tx.run(_BEGIN, repository=job.repository_id, manifest=job.digest)
+
+
 async def held(reader: Reader, most: int) -> list[Job]:
-    """List claims, *most* at most: for the only one who claims, at its start. Who held them has died."""
+    """List claims but for those that are queued, *most* at most: for the only one who claims, at its start. Who held
+    them has died."""
     return [_job(row) for row in await reader.all(_HELD, most=most)]
+
+
+async def release_queued(tx: Transaction) -> None:
+    """End the claims of jobs that are queued: for the only one who claims, at its start."""
+    await tx.run(_RELEASE_QUEUED)
 
 
 async def suspect(tx: Transaction) -> None:
     """End all claims, and have each of the jobs done alone: one of them may have killed whoever held them."""
+    await tx.run(_RELEASE_QUEUED)
     await tx.run(_SUSPECT)
 
 
@@ -377,4 +414,4 @@ async def retry(tx: Transaction, repository_id: str | None = None, digest: str |
 
 def _job(row: Sequence[Any]) -> Job:
     repository_id, digest, version, attempts, alone = row
-    return Job(repository_id, digest, version, attempts, bool(alone))
+    return Job(repository_id, digest, version, attempts, alone == _ALONE)

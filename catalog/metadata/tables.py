@@ -149,7 +149,8 @@ cursors = Table(
 #: (`cursors.version`); a job that it rose during stays. *due* says when it may be tried (in milliseconds), *claimed*
 #: until when somebody is at it (in milliseconds; 0: nobody). One that failed keeps its *error*; after too many
 #: *attempts* it is *parked*: it waits for somebody. *waits_for* says what was missing when it was last tried (room, an
-#: index), which is no failure. *alone*: nothing else is to be in hand while it is done (`catalog.metadata.jobs`).
+#: index), which is no failure. *alone* says whether nothing else is to be in hand while it is done (1), and of one that
+#: is claimed whether it only waits for its turn (2; `catalog.metadata.jobs`).
 #: Neither column of the key refers to a row: the job that removes a document outlives what it told of.
 jobs = Table(
     "jobs",

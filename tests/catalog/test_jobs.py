@@ -117,6 +117,39 @@ async def test_one_of_many_claims_of_a_worker_that_died_may_be_its_end_and_each_
     }
 
 
+async def test_claims_that_were_queued_when_a_worker_died_are_given_back(database: Database) -> None:
+    digests = [f"sha256:{number:064x}" for number in range(6)]
+    await ask(database, "r", digests, 1)
+    begun, *queued = await claim(database)
+    await database.write(lambda tx: jobs.queue(tx, queued))
+    assert (await jobs.counts(database)).running == 6
+    await database.write(lambda tx: jobs.begin(tx, queued[:1]))
+    assert sorted(await jobs.held(database, 10)) == sorted([begun, queued[0]])
+
+    await database.write(lambda tx: jobs.finish(tx, queued[1]))
+    await database.write(lambda tx: jobs.release(tx, queued[2:3]))
+    await database.write(lambda tx: jobs.postpone(tx, queued[3], "the disk is full", 0))
+    await database.write(jobs.suspect)
+
+    alone = [(await claim(database))[0] for _ in range(2)]
+    assert {job.digest for job in alone} == {begun.digest, queued[0].digest}
+    assert all(job.alone for job in alone)
+    assert sorted(await claim(database)) == sorted(queued[2:])
+
+
+async def test_what_is_done_alone_and_what_nobody_claimed_is_not_queued(database: Database) -> None:
+    await ask(database, "r", [ONE], 1)
+    await claim(database)
+    await database.write(jobs.suspect)
+    (job,) = await claim(database)
+    await ask(database, "r", [TWO], 2)
+
+    await database.write(lambda tx: jobs.queue(tx, [job, Job("r", TWO, 2, 0)]))
+
+    assert await jobs.held(database, 10) == [job]
+    assert [each.digest for each in await claim(database)] == [TWO]
+
+
 async def test_a_job_that_killed_its_worker_is_tried_alone_again_and_parked_in_the_end(database: Database) -> None:
     await ask(database, "r", [ONE], 1)
     (job,) = await claim(database)
