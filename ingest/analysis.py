@@ -231,7 +231,8 @@ class Analysis:
     async def _squash(self, parts: Sequence[bytes]) -> bytes:
         try:
             seconds = self._limits.squash_seconds
-            (content,) = await self._run("squash", {"made_by": self._made_by.stack}, parts, None, seconds)
+            parameters = {"made_by": self._made_by.stack, "most_placed": self._limits.placed}
+            (content,) = await self._run("squash", parameters, parts, None, seconds)
         except IngestError as error:
             raise StackUnreadable(str(error)) from error
         return content

@@ -237,7 +237,7 @@ class Layers:
                     return None
                 objects.append(kept)
             try:
-                parameters = {"made_by": self._made_by.stack}
+                parameters = {"made_by": self._made_by.stack, "most_placed": self._limits.placed}
                 seconds = self._limits.squash_seconds
                 (content,) = await self._pool.run("squash", parameters, objects, seconds=seconds)
             except NotStarted:

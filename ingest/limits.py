@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catalog.images.facts import MOST_PLACED
+
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -44,8 +46,16 @@ class ReadLimits:
     content: int = 64 * MIB
     #: Of all such files together.
     contents: int = 512 * MIB
+    #: Packages of one database; of a file that has more none are kept.
+    packages: int = 100_000
+    #: Files that one list (of dpkg: those of a package; of apk: those of all) names, and bytes of their paths; of more,
+    #: none is told whose it is.
+    list_files: int = 400_000
+    list_size: int = 16 * MIB
     #: Of one small file that is kept as it is (os-release and its like).
     text: int = 64 * KIB
 
+    #: Files that links lead elsewhere than their layers say, and that documents tell of; the others are not found.
+    placed: int = MOST_PLACED
     #: Of wall time, to squash the layers of an image.
     squash_seconds: float = 300.0

@@ -7,14 +7,10 @@ of these: it is hidden where none of them is seen.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from catalog.images.facts import ChainFacts
 from catalog.search.documents import Placed, file_token
-
-#: Files of one document that stand elsewhere than their layers say. Of an image that has more (whole distributions,
-#: unpacked through links), the others are found nowhere.
-MOST_PLACED: Final = 10_000
 
 
 class Standing(NamedTuple):
@@ -26,7 +22,8 @@ class Standing(NamedTuple):
 
 
 def standing(chain: ChainFacts) -> Standing:
-    """Tell of the files of a stack."""
+    """Tell of the files of a stack. Of those that stand elsewhere than their layers say no more are placed than the
+    stack says, and its limits tell that the others are found nowhere."""
     diff_ids = chain.diff_ids
     stands = Counter(diff_ids)
     absent = Counter((diff_ids[layer], path) for layer, path in chain.hidden)
@@ -49,5 +46,5 @@ def standing(chain: ChainFacts) -> Standing:
     return Standing(
         [file_token(*file) for file in hidden],
         [file_token(*file) for file in hidden if moved[file] == stands[file[0]]],
-        [Placed(*key, stands_there) for key, stands_there in list(placed.items())[:MOST_PLACED]],
+        [Placed(*key, stands_there) for key, stands_there in list(placed.items())[: chain.most_placed]],
     )

@@ -14,7 +14,7 @@ from ingest.interests import Interests
 from ingest.reading import READER_VERSION
 
 #: Raised whenever squashing the same facts would give another answer.
-SQUASH_VERSION = 3
+SQUASH_VERSION = 4
 
 
 class MadeBy(NamedTuple):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from catalog.images.facts import LayerFacts
 from catalog.images.objects import decode, encode
 from catalog.images.squash import squash
-from ingest.catalogers import CATALOGERS, PROGRAMS
+from ingest.catalogers import PROGRAMS, catalogers
 from ingest.limits import ReadLimits
 from ingest.reader_process import Work
 from ingest.reading import read_layer
@@ -28,6 +28,14 @@ class ReadBlob(msgspec.Struct):
     versions: dict[str, int]
 
 
+class StackParameters(msgspec.Struct):
+    """What is to be said of a stack: by whom it was squashed, and of how many files that links lead elsewhere documents
+    tell (`ReadLimits.placed`)."""
+
+    made_by: str
+    most_placed: int
+
+
 def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None) -> Sequence[bytes]:
     """Read a layer within *parameters* (those of `ReadLimits`): a `ReadBlob`, and the object of its facts."""
     assert descriptor is not None
@@ -35,7 +43,7 @@ def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descripto
     # A file, or a socket that its pieces come through; whoever gave the descriptor closes it, and nobody else may: its
     # number is soon that of another one.
     source = io.FileIO(descriptor, "r", closefd=False)
-    layer = read_layer(source, limits, CATALOGERS, PROGRAMS)
+    layer = read_layer(source, limits, catalogers(limits), PROGRAMS)
     facts = layer.facts
     about = ReadBlob(facts.diff_id, layer.size, facts.size, facts.versions)
     return [msgspec.msgpack.encode(about), encode(facts)]
@@ -44,8 +52,9 @@ def read(parameters: Mapping[str, object], parts: Sequence[bytearray], descripto
 def squash_stack(
     parameters: Mapping[str, object], parts: Sequence[bytearray], descriptor: int | None
 ) -> Sequence[bytes]:
-    """Squash the layers whose facts' objects *parts* are, the bottom one first: the object of the stack's facts, which
-    say that they were ``made_by`` what *parameters* name, if all layers were read by this program's catalogers."""
+    """Squash the layers whose facts' objects *parts* are, the bottom one first, as `StackParameters` say: the object of
+    the stack's facts, which say by whom they were made if all layers were read by this program's catalogers."""
+    asked = msgspec.convert(parameters, StackParameters)
     wanted, is_ours = versions(), True
 
     def layers() -> Iterator[LayerFacts]:
@@ -56,10 +65,10 @@ def squash_stack(
             yield layer
             parts[position].clear()
 
-    chain = squash(layers())
+    chain = squash(layers(), asked.most_placed)
     # What other catalogers read of a layer may be known as long as it cannot be read again: the stack of it is made
     # anew as soon as it can be.
-    return [encode(replace(chain, made_by=str(parameters["made_by"]) if is_ours else ""))]
+    return [encode(replace(chain, made_by=asked.made_by if is_ours else ""))]
 
 
 WORKS: dict[str, Work] = {"read": read, "squash": squash_stack}

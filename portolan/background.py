@@ -153,7 +153,11 @@ def read_limits(settings: Settings) -> ReadLimits:
         holes=settings.layer_holes_limit,
         content=settings.package_file_limit,
         contents=settings.package_files_limit,
+        packages=settings.packages_limit,
+        list_files=settings.package_list_files_limit,
+        list_size=settings.package_list_limit,
         text=settings.layer_text_limit,
+        placed=settings.placed_files_limit,
         squash_seconds=float(settings.squash_time_limit),
     )
 

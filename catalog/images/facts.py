@@ -44,10 +44,10 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     the paths of `catalog.images.databases` leads to it, whatever its own path is. *packages* is its whole content: a
     package that the same file told of below, and that is not in it, was removed. *unread* says why that is not so,
     empty where it is: the file, or a part of it, could not be read, and what else it has is unknown. With an empty
-    *path* it is so for every database of the layer that nothing else is said of. *owned* are the paths that each package
-    owns, a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells of these alone, and has
-    no packages). *qualifiers* are of the purl of the package that another file of the same folder tells of (Python's
-    ``direct_url.json``).
+    *path* it is so for every database of the layer that nothing else is said of. *owned* are the paths that each
+    package owns, a list joined by newlines, by the package's *key* or name (a dpkg ``.list`` file tells of these alone,
+    and has no packages). *qualifiers* are of the purl of the package that another file of the same folder tells of
+    (Python's ``direct_url.json``).
     """
 
     cataloger: str
@@ -158,14 +158,20 @@ class Stray(msgspec.Struct, array_like=True, frozen=True, gc=False):
     hidden: bool = False
 
 
+#: Files of a stack that documents tell of where they stand, as long as no setting says otherwise: an image that has
+#: more was unpacked through links.
+MOST_PLACED = 10_000
+
+
 class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """A stack of layers, squashed.
 
     *packages* are installed, *removed* are those that only lower layers still hold. *hidden* are the files of each
     layer (by its index; what is no directory) that are not in the merged tree: (layer, path), sorted, the path as the
-    layer says it. *strays* are sorted by path. *files* and *bytes* are those of the merged tree. *limits* are those of
-    the layers, and of squashing. *made_by* names what read the layers and squashed them; it is empty where not all of
-    them were read by the same.
+    layer says it. *strays* are sorted by path; of the files that stand elsewhere than their layers say documents have
+    the first *most_placed*. *files* and *bytes* are those of the merged tree. *limits* are those of the layers, and of
+    squashing. *made_by* names what read the layers and squashed them; it is empty where not all of them were read by
+    the same.
     """
 
     chain_id: str
@@ -181,3 +187,4 @@ class ChainFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int = 0
     limits: list[str] = []
     made_by: str = ""
+    most_placed: int = MOST_PLACED

@@ -8,12 +8,21 @@ layers always give the same value, whatever the order of a set or a dict was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from cas import Digest
 from catalog.images.chains import chain_id
 from catalog.images.distributions import find_distro
-from catalog.images.facts import ChainFacts, Distro, LayerCounts, LayerFacts, Package, PackageFacts
+from catalog.images.facts import (
+    MOST_PLACED,
+    ChainFacts,
+    Distro,
+    LayerCounts,
+    LayerFacts,
+    Package,
+    PackageFacts,
+    Stray,
+)
 from catalog.images.installed import Identity, Installed
 from catalog.images.laying import lay
 from catalog.images.owners import find_owners
@@ -24,8 +33,9 @@ from catalog.images.tree import Tree
 MOST_LIMITS = 1_000
 
 
-def squash(layers: Iterable[LayerFacts]) -> ChainFacts:
-    """Put layers, the bottom one first, on top of each other.
+def squash(layers: Iterable[LayerFacts], most_placed: int = MOST_PLACED) -> ChainFacts:
+    """Put layers, the bottom one first, on top of each other; of files that links lead elsewhere, documents are to tell
+    of *most_placed*.
 
     Nothing is raised, whatever a hostile layer holds: what has no place is told among the limits.
     """
@@ -60,6 +70,13 @@ def squash(layers: Iterable[LayerFacts]) -> ChainFacts:
     limits += [*installed.limits, *tree.limits]
     if tree.exhausted:
         limits.append("the symbolic links and directories lead so far that not all of them were followed")
+    strays = tree.strays()
+    placed = len(dict.fromkeys(placed_files(diff_ids, strays)))
+    if placed > most_placed:
+        limits.append(
+            f"links lead {placed} files elsewhere than their layers say: search finds {most_placed} of them, and takes"
+            " the image for one without the others"
+        )
     if len(limits) > MOST_LIMITS:
         limits[MOST_LIMITS:] = [f"and {len(limits) - MOST_LIMITS} more"]
     return ChainFacts(
@@ -71,11 +88,20 @@ def squash(layers: Iterable[LayerFacts]) -> ChainFacts:
         distro=distro,
         hidden=sorted(tree.hidden),
         placements=tree.placements,
-        strays=tree.strays(),
+        strays=strays,
         files=tree.files,
         bytes=tree.bytes,
         limits=limits,
+        most_placed=most_placed,
     )
+
+
+def placed_files(diff_ids: Sequence[str], strays: Iterable[Stray]) -> Iterator[tuple[str, str, str]]:
+    """Yield the files of a stack that stand elsewhere than their layers say: the path, and of which layer which file
+    stands there. One may come more than once, where a layer does."""
+    for stray in strays:
+        if stray.path != stray.source:
+            yield stray.path, diff_ids[stray.layer], stray.source
 
 
 def _packages(installed: Installed, distro: Distro | None, tree: Tree) -> list[Package]:

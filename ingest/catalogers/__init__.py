@@ -11,8 +11,15 @@ from ingest.catalogers.dpkg import DpkgCataloger
 from ingest.catalogers.go import GoCataloger
 from ingest.catalogers.npm import NpmCataloger
 from ingest.catalogers.python import PythonCataloger
+from ingest.limits import ReadLimits
 
-CATALOGERS: tuple[FileCataloger, ...] = (DpkgCataloger(), ApkCataloger(), PythonCataloger(), NpmCataloger())
+
+def catalogers(limits: ReadLimits) -> tuple[FileCataloger, ...]:
+    """Return the readers of files, within *limits*."""
+    return DpkgCataloger(limits), ApkCataloger(limits), PythonCataloger(), NpmCataloger()
+
+
+CATALOGERS: tuple[FileCataloger, ...] = catalogers(ReadLimits())
 PROGRAMS: tuple[ProgramCataloger, ...] = (GoCataloger(),)
 
-__all__ = ["CATALOGERS", "PROGRAMS", "FileCataloger", "ProgramCataloger", "Unreadable"]
+__all__ = ["CATALOGERS", "PROGRAMS", "FileCataloger", "ProgramCataloger", "Unreadable", "catalogers"]

@@ -15,11 +15,7 @@ from ingest.catalogers.cataloger import Unreadable
 from ingest.catalogers.licenses import read_licenses
 from ingest.catalogers.stanzas import path as written
 from ingest.catalogers.stanzas import stanzas, unix_lines, value, word
-
-_MOST_PACKAGES = 100_000
-#: Lines that name files at most, and bytes of their whole paths: one long folder may stand before many files.
-_MOST_FILES = 400_000
-_MOST_OWNED = 32 << 20
+from ingest.limits import ReadLimits
 
 #: apk-tools writes the checksum first, others the name.
 _BEGINNING = re.compile(rb"(?:C:Q[^\n]*\n)?P:[!-~]+\r?\nV:[!-~]+\r?\n")
@@ -36,6 +32,9 @@ class ApkCataloger:
     starts: tuple[bytes, ...] = (b"C:Q", b"P:")
     largest = 1 << 30
 
+    def __init__(self, limits: ReadLimits | None = None) -> None:
+        self._limits = limits or ReadLimits()
+
     def recognises(self, path: str, start: bytes) -> bool:
         """A database begins with the checksum, the name and the version of a package."""
         return _BEGINNING.match(start) is not None
@@ -46,11 +45,12 @@ class ApkCataloger:
         found: dict[str, PackageFacts] = {}
         owned: dict[str, str] = {}
         broken = 0
-        # Without the files the packages still count.
-        room = _MOST_OWNED if content.count(b"\nR:") <= _MOST_FILES else 0
+        limits = self._limits
+        # Without the files the packages still count. Paths are counted whole: one long folder may stand before many.
+        room = limits.list_size if content.count(b"\nR:") <= limits.list_files else 0
         for number, stanza in enumerate(stanzas(content)):
-            if number == _MOST_PACKAGES:
-                raise Unreadable(f"more than {_MOST_PACKAGES} packages")
+            if number == limits.packages:
+                raise Unreadable(f"more than {limits.packages} packages")
             name, version = word(value(stanza, b"\nP:")), word(value(stanza, b"\nV:"))
             if not name or not version:
                 broken += 1

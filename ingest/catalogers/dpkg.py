@@ -19,12 +19,7 @@ from ingest.catalogers.cataloger import Unreadable
 from ingest.catalogers.licenses import read_licenses
 from ingest.catalogers.stanzas import path as written
 from ingest.catalogers.stanzas import stanzas, unix_lines, value, word
-
-#: Packages of one database at most; more than Debian has.
-_MOST_PACKAGES = 100_000
-#: A list of files: bytes and lines at most.
-_LARGEST_LIST = 16 << 20
-_MOST_FILES = 400_000
+from ingest.limits import ReadLimits
 
 #: States in which the files of a package are not there. In every other one they are: `half-configured` and `unpacked`
 #: packages miss no more than the run of a script.
@@ -49,6 +44,9 @@ class DpkgCataloger:
     starts: tuple[bytes, ...] = (b"Package:",)
     largest = 1 << 30
 
+    def __init__(self, limits: ReadLimits | None = None) -> None:
+        self._limits = limits or ReadLimits()
+
     def recognises(self, path: str, start: bytes) -> bool:
         """Whole databases are known by their first stanza, lists and pieces by their folder too."""
         folder, _, name = path.rpartition("/")
@@ -64,9 +62,9 @@ class DpkgCataloger:
         folder, _, name = path.rpartition("/")
         if folder.endswith(("/info", "/status.d")):
             if name.endswith(".md5sums"):
-                return self._owned(path, name.removesuffix(".md5sums"), _summed(content))
+                return self._owned(path, name.removesuffix(".md5sums"), _summed(self._list(content)))
             if name.endswith(".list"):
-                return self._owned(path, name.removesuffix(".list"), _listed(content))
+                return self._owned(path, name.removesuffix(".list"), _listed(self._list(content)))
             if name.endswith(BESIDE):
                 return None
         return self._packages(path, content)
@@ -76,8 +74,8 @@ class DpkgCataloger:
         found: dict[str, PackageFacts | None] = {}
         broken = 0
         for number, stanza in enumerate(stanzas(content)):
-            if number == _MOST_PACKAGES:
-                raise Unreadable(f"more than {_MOST_PACKAGES} packages")
+            if number == self._limits.packages:
+                raise Unreadable(f"more than {self._limits.packages} packages")
             name = word(value(stanza, b"\nPackage:"))
             if not name:
                 broken += 1
@@ -96,6 +94,12 @@ class DpkgCataloger:
         if broken:
             raise Unreadable(f"not all of it could be read: {broken} without a name or a version", evidence)
         return evidence
+
+    def _list(self, content: bytes) -> bytes:
+        limits = self._limits
+        if len(content) > limits.list_size or content.count(b"\n") > limits.list_files:
+            raise Unreadable(f"a list of more than {limits.list_size} bytes or {limits.list_files} files")
+        return content
 
     def _owned(self, path: str, key: str, files: str) -> Evidence:
         return Evidence(self.name, path, owned={key: files})
@@ -131,8 +135,6 @@ def _package(stanza: bytes, key: str, name: str, version: str, architecture: str
 def _listed(content: bytes) -> str:
     """Read a list as dpkg writes it: absolute paths, folders among them, each before what it holds. Folders that hold
     anything are left out: they belong to many packages."""
-    if len(content) > _LARGEST_LIST or content.count(b"\n") > _MOST_FILES:
-        raise Unreadable(f"a list of more than {_LARGEST_LIST} bytes or {_MOST_FILES} files")
     # opkg may write the mode behind a tab.
     lines = [line.partition("\t")[0].lstrip("/") for line in written(content).split("\n")]
     following = [*lines[1:], ""]
@@ -144,6 +146,4 @@ def _listed(content: bytes) -> str:
 
 
 def _summed(content: bytes) -> str:
-    if len(content) > _LARGEST_LIST or content.count(b"\n") > _MOST_FILES:
-        raise Unreadable(f"a list of more than {_LARGEST_LIST} bytes or {_MOST_FILES} files")
     return "\n".join(written(file).removeprefix("./") for file in _SUM.findall(content))

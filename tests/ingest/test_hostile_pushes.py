@@ -66,7 +66,7 @@ async def test_a_process_says_what_the_reading_says(tmp_path: Path) -> None:
     store, pool = DirectoryStore(tmp_path), Pool(1, 512 << 20)
     keeping = asyncio.create_task(pool.keep())
     try:
-        await pool.run("squash", {"made_by": ""}, [], seconds=60)  # it is there from now on
+        await pool.run("squash", {"made_by": "", "most_placed": 1}, [], seconds=60)  # it is there from now on
         before = pool.pids
         for name, each in HOSTILE.items():
             content = each.build()

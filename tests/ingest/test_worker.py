@@ -16,14 +16,15 @@ import msgspec
 import pytest
 
 from cas import BlobStore, Digest, RepositoryName, Tag
-from catalog.images.facts import ChainFacts
+from catalog.images.facts import ChainFacts, LayerFacts
+from catalog.images.objects import decode
 from catalog.metadata import jobs, manifests, repositories, tags, tightened
 from catalog.metadata.jobs import REPOSITORY
 from catalog.search.documents import ImageDocument
 from catalog.search.errors import SearchUnavailable
 from database import Database
 from ingest import worker as working
-from ingest import writing
+from ingest import works, writing
 from ingest.consumer import ask_again
 from ingest.documents import Documents
 from ingest.limits import ReadLimits
@@ -650,3 +651,11 @@ async def test_it_ends_at_once_when_it_is_told_to(database: Database, store: Blo
 def test_limits_are_passed_on_whole() -> None:
     """What a reader process is told is what there is."""
     assert msgspec.convert(asdict(ReadLimits(raw=7)), ReadLimits) == ReadLimits(raw=7)
+
+
+def test_limits_on_packages_are_those_of_the_catalogers(tmp_path: Path) -> None:
+    """Catalogers are made in the reader process, of what it is told."""
+    (tmp_path / "blob").write_bytes(tars.layer({"var/lib/dpkg/status": status(("bash", "5.2"), ("dash", "0.5"))}).blob)
+    with (tmp_path / "blob").open("rb") as blob:
+        _, content = works.read(asdict(ReadLimits(packages=1)), [], blob.fileno())
+    assert decode(content, LayerFacts).limits == ["dpkg: more than 1 packages: var/lib/dpkg/status"]

@@ -53,6 +53,10 @@ def test_every_limit_is_a_setting_or_given_by_a_format() -> None:
                 "layer_time_limit": "5s",
                 "package_file_limit": "6MiB",
                 "package_files_limit": "7MiB",
+                "packages_limit": "9000",
+                "package_list_limit": "10MiB",
+                "package_list_files_limit": "11000",
+                "placed_files_limit": "12",
                 "squash_time_limit": "8s",
             }.items()
         }

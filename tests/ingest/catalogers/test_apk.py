@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest.catalogers import Unreadable
 from ingest.catalogers.apk import ApkCataloger
+from ingest.limits import ReadLimits
 from tests.ingest.catalogers.reading import cataloger_of, outcome, packages, read
 
 INSTALLED = "lib/apk/db/installed"
@@ -125,6 +126,18 @@ def test_what_is_made_to_fill_memory_is_refused() -> None:
         read(INSTALLED, b"P:a\nV:1\nF:u\n" + b"R:\n" * 400_001)
     with pytest.raises(Unreadable, match="packages"):
         read(INSTALLED, b"".join(b"P:a%d\nV:1\n\n" % number for number in range(100_001)))
+
+
+def test_the_limits_are_those_of_the_reading() -> None:
+    one = b"P:a\nV:1\nF:usr\nR:f\n"
+    for limits in (ReadLimits(list_files=1), ReadLimits(list_size=8)):
+        with pytest.raises(Unreadable, match="more files"):
+            ApkCataloger(limits).read(INSTALLED, one + b"R:another\n")
+        found = ApkCataloger(limits).read(INSTALLED, one)
+        assert found is not None
+        assert found.owned == {"a": "usr/f"}
+    with pytest.raises(Unreadable, match="more than 1 packages"):
+        ApkCataloger(ReadLimits(packages=1)).read(INSTALLED, one + b"\nP:b\nV:1\n")
 
 
 _pieces = st.sampled_from(

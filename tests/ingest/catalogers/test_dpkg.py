@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.catalogers import Unreadable
 from ingest.catalogers.dpkg import DpkgCataloger
+from ingest.limits import ReadLimits
 from tests.ingest.catalogers.reading import cataloger_of, outcome, packages, read
 from tests.services.programs import require
 
@@ -291,6 +292,19 @@ def test_what_is_made_to_fill_memory_is_refused() -> None:
         read("var/lib/dpkg/info/a.list", b"/\n" * 400_001)
     with pytest.raises(Unreadable):
         read("var/lib/dpkg/status.d/a.md5sums", b"x" * ((16 << 20) + 1))
+
+
+def test_the_limits_are_those_of_the_reading() -> None:
+    cataloger = DpkgCataloger(ReadLimits(packages=2, list_files=2, list_size=12))
+    found = cataloger.read(STATUS, stanza("a", "1") + b"\n" + stanza("b", "1"))
+    assert found is not None
+    assert len(found.packages) == 2
+    with pytest.raises(Unreadable, match="more than 2 packages"):
+        cataloger.read(STATUS, b"\n".join(stanza(name, "1") for name in "abc"))
+    assert cataloger.read("var/lib/dpkg/info/a.list", b"/a\n/b\n") is not None
+    for listed in (b"/a\n/b\n/c\n", b"/a-long-file\n"):
+        with pytest.raises(Unreadable, match="more than 12 bytes or 2 files"):
+            cataloger.read("var/lib/dpkg/info/a.list", listed)
 
 
 _paths = st.sampled_from(
