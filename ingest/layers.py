@@ -33,6 +33,7 @@ from ingest.claims import check_diff_ids, kept_elsewhere, not_read
 from ingest.errors import BlobMissing, IngestError, LayerUnread, LayerUnreadable, NotStarted, StackUnreadable
 from ingest.facts import HUGE, Facts
 from ingest.images import StoredManifest, config_of
+from ingest.in_vain import InVain
 from ingest.indexing import by_cataloger, chain_records
 from ingest.limits import ReadLimits
 from ingest.pool import Pool
@@ -81,6 +82,9 @@ class Layers:
         self._room = asyncio.Semaphore(pool.processes + 1)
         self._one_by_one = asyncio.Lock()
         self._one_config = asyncio.Lock()
+        #: Blobs that others read and that cannot be read again, and stacks that were squashed with what these found.
+        #: Whoever moves a tag to and fro does not keep the readers busy with them.
+        self._in_vain = InVain()
 
     async def read(self, stored: StoredManifest, begin: Begin = _no_matter) -> None:
         """See to it that what the layers of an image hold is known: read those that are not, and squash them. Until
@@ -112,8 +116,12 @@ class Layers:
         if not layers:
             return
         chains = chain_ids(diff_ids)
-        if await self._facts.stack_made_by(chains[-1]) != self._made_by.stack:
+        made_by = await self._facts.stack_made_by(chains[-1])
+        as_it_is = chains[-1], hash(tuple(blob.made_by for blob in blobs))
+        if made_by is None or (made_by != self._made_by.stack and as_it_is not in self._in_vain):
             await self._squash(layers, diff_ids, chains[-1], begin)
+            if any(blob.made_by != self._made_by.layer for blob in blobs):
+                self._in_vain.add(as_it_is)
         await self._add_chains(diff_ids, chains)
 
     async def read_again(self, digest: Digest) -> BlobFacts:
@@ -147,7 +155,7 @@ class Layers:
         try:
             known = None if anew else await self._facts.blob(layer.digest)
             found = known if known is not None else await self._read_anew(layer.digest, begin)
-            if found.made_by != self._made_by.layer:
+            if found.made_by != self._made_by.layer and layer.digest not in self._in_vain:
                 found = await self._renewed(layer.digest, found, begin)
         except Exception as error:
             done.set_exception(error)
@@ -169,6 +177,7 @@ class Layers:
         except NotStarted:
             raise
         except IngestError as error:
+            self._in_vain.add(digest)
             _log.warning("%s cannot be read again, and what is known of it stays: %s", digest, error)
             return known
 

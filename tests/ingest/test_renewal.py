@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from catalog.metadata import jobs
 from database import Database
 from ingest import renewal
 from ingest.consumer import ask_again
+from ingest.errors import LayerUnreadable
 from ingest.images import StoredManifest
 from ingest.versions import MadeBy, made_by, versions
 from tests.ingest import tars
@@ -180,6 +182,28 @@ async def test_a_layer_that_cannot_be_read_again_stays_known(
         assert found.diff_ids == [BASE.diff_id.text, TOPS[0].diff_id.text]
         assert found.problem == ""
         assert (await jobs.counts(database))[:3] == (0, 0, 0)
+
+
+async def test_a_layer_that_cannot_be_read_again_is_not_tried_whenever_a_tag_moves(
+    database: Database, store: BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
+        run, works = ingest.pool.run, list[str]()
+
+        async def noted(work: str, *rest: Any, **options: Any) -> list[bytes]:
+            works.append(work)
+            if work == "read":
+                raise LayerUnreadable("it is too slow now")
+            return await run(work, *rest, **options)
+
+        monkeypatch.setattr(ingest.pool, "run", noted)
+        repository = (await ingest.repository("ada/other")).id
+        for _ in range(3):
+            await ask_again(database, {repository: [IMAGES[0].digest.text]})
+            await ingest.settled()
+
+        assert sorted(works) == ["read", "read", "squash"]
+        assert (await ingest.found("ada/other", IMAGES[0].digest)).problem == ""
 
 
 async def test_it_goes_on_where_it_was_cut_off(database: Database, store: BlobStore, tmp_path: Path) -> None:
