@@ -60,7 +60,7 @@ _SMALL_MANIFEST = 64 << 10
 #: Seconds that a claim holds; it is kept up for as long as the worker lives.
 _CLAIM = 60.0
 #: Seconds between two looks for jobs that wait for their turn, so that it is noted.
-_NOTE_EVERY = 1.0
+_NOTE_EVERY = 0.25
 #: Seconds between two looks for jobs whose time has come. Those of events are told of at once.
 _LOOK_EVERY = 0.25
 #: Seconds before a job is tried again: the first time, by what it is multiplied each time, and at most.
