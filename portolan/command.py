@@ -15,17 +15,20 @@ import click
 
 from portolan import __version__
 from portolan.settings import CONFIG_VARIABLE, Settings, SettingsError
+from portolan.terminal import printable
 
 #: Exit status where what was asked cannot be done as it was asked; 1 where it could be, and failed.
 MISTAKE = 2
 
 
 class Failure(click.ClickException):
-    """Something went wrong that the person at the terminal can do something about; the message is one line."""
+    """Something went wrong that the person at the terminal can do something about; the message is one line, and *place*
+    shows below it where that is, in lines that are printed as they stand."""
 
-    def __init__(self, message: str, status: int = 1) -> None:
+    def __init__(self, message: str, status: int = 1, place: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.place = place
 
 
 class LazyGroup(click.Group):
@@ -64,7 +67,9 @@ class Portolan(LazyGroup):
             command = error.ctx.command_path if error.ctx is not None else "portolan"
             complain(f"{error.format_message()} ({command} --help)", MISTAKE)
         except click.ClickException as error:
-            complain(error.format_message(), error.status if isinstance(error, Failure) else error.exit_code)
+            if isinstance(error, Failure):
+                complain(error.format_message(), error.status, error.place)
+            complain(error.format_message(), error.exit_code)
         except SettingsError as error:
             complain(str(error), MISTAKE)
         except (click.Abort, KeyboardInterrupt):
@@ -75,9 +80,11 @@ class Portolan(LazyGroup):
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def complain(message: str, status: int) -> NoReturn:
-    """Say what is wrong, in one line, and exit."""
-    click.secho(f"portolan: {' '.join(message.split())}", fg="red", err=True)
+def complain(message: str, status: int, place: str = "") -> NoReturn:
+    """Say what is wrong, in one line, and exit; *place* shows where that is, in lines below."""
+    click.secho(f"portolan: {printable(' '.join(message.split()))}", fg="red", err=True)
+    if place:
+        click.echo(place, err=True)
     sys.exit(status)
 
 

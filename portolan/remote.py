@@ -13,6 +13,7 @@ import httpx
 from portolan.command import MISTAKE, Failure
 from portolan.logins import Login, Logins, LoginsUnreadable
 from portolan.origin import HOST
+from portolan.terminal import pointed
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _LOOPBACK = ("localhost", "127.", "[::1]")
@@ -79,7 +80,7 @@ class Server:
             raise Failure(f"{self.url} does not answer: {error or type(error).__name__}") from error
         if answer.is_success:
             return _json(answer) if answer.content else None
-        raise Failure(f"{self.url}: {_refusal(answer)}")
+        raise _refused(self.url, answer)
 
     def is_registry(self) -> bool:
         """Tell whether a registry answers there."""
@@ -98,7 +99,7 @@ class Server:
         while path:
             answer = self._client.get(path, headers={"Authorization": f"Bearer {granted['token']}"}, auth=None)
             if not answer.is_success:
-                raise Failure(f"{self.url}: {_refusal(answer)}")
+                raise _refused(self.url, answer)
             yield from answer.json()["repositories"]
             path = answer.links.get("next", {}).get("url", "")
 
@@ -115,28 +116,31 @@ def _json(answer: httpx.Response) -> Any:
         raise Failure(f"{answer.url} answered with something else than JSON: is it Portolan?") from None
 
 
-def _where(told: dict[str, Any]) -> str:
-    """Name the place in a query that cannot be read, and what was probably meant; nothing for other refusals."""
+def _refused(url: str, answer: httpx.Response) -> Failure:
+    """Return what the server said; where a query cannot be read, with the place in it, and what was probably meant."""
+    message, told = f"{url}: {_refusal(answer)}", _told(answer)
     query, start, stop = told.get("query"), told.get("start"), told.get("stop")
     if not (isinstance(query, str) and isinstance(start, int) and isinstance(stop, int)):
-        return ""
-    meant = f" Did you mean {told['suggestion']}?" if told.get("suggestion") else ""
-    return f" In {query!r} it is {query[start:stop]!r}.{meant}"
+        return Failure(message)
+    if told.get("suggestion"):
+        message += f" Did you mean {told['suggestion']}?"
+    return Failure(message, place=pointed(query, min(max(start, 0), len(query)), min(max(stop, 0), len(query))))
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        told = answer.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _refusal(answer: httpx.Response) -> str:
     """Return what the server said, in its own words where it has some."""
-    try:
-        told = answer.json()
-    except ValueError:
-        told = {}
     if answer.status_code == 401:
         return "the name, the password or the token is not right: sign in with `portolan login`"
-    if isinstance(told, dict):
-        errors = told.get("errors")
-        if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-            return str(errors[0].get("message"))
-        said = told.get("detail") or told.get("title")
-        if said:
-            return f"{said}{_where(told)}"
-    return f"{answer.status_code} {answer.reason_phrase}"
+    told = _told(answer)
+    errors = told.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        return str(errors[0].get("message"))
+    return str(told.get("detail") or told.get("title") or f"{answer.status_code} {answer.reason_phrase}")

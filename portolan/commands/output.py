@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from portolan.terminal import printable
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
@@ -49,4 +51,4 @@ def visibility(repository: Mapping[str, Any]) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return printable(str(value))

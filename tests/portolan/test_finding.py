@@ -121,8 +121,17 @@ def test_a_query_that_cannot_be_read_shows_where(signed_in: Run) -> None:
     done = signed_in("search", "app", "pakage:openssl")
 
     assert done.exit_code == 1
-    assert "there is no field pakage. In 'app pakage:openssl' it is 'pakage'." in done.stderr
-    assert "Did you mean package:?" in done.stderr
+    told, *place = done.stderr.splitlines()
+    assert told.endswith("there is no field pakage. Did you mean package:?")
+    assert place == ["app pakage:openssl", "    ^^^^^^"]
+
+
+def test_forbids_printing_commands_to_the_terminal(signed_in: Run) -> None:
+    done = signed_in("search", "\x1b[2J\x1b]0;owned\x07", "日本", "pakage:openssl")
+
+    assert done.exit_code == 1
+    place = ["\ufffd[2J\ufffd]0;owned\ufffd 日本 pakage:openssl", " " * 20 + "^^^^^^"]
+    assert done.stderr.splitlines()[1:] == place
 
 
 def test_images_lists_images(signed_in: Run, served: Served) -> None:
