@@ -11,6 +11,9 @@ from ui.rendering import Rendering
 from ui.visits import Visit
 
 _PAGE = 25
+_VERSIONS = 100
+#: Packages, and files, of a page of differences.
+_DIFFERENCES = 1000
 
 
 class ContentPages:
@@ -28,17 +31,26 @@ class ContentPages:
         return self._rendering.page(visit, "layer.html", layer=answer)
 
     async def package(self, visit: Visit) -> Response:
-        """`GET /p/ECOSYSTEM/NAME?version=…`: its versions, and the images that hold those that are asked for."""
+        """`GET /p/ECOSYSTEM/NAME?version=…&page=…&versions=…`: its versions, and the images that hold those that are
+        asked for, each in pages."""
         ecosystem, name = visit.request.path_params["ecosystem"], visit.request.path_params["name"]
         wanted = visit.parameter("version", 200).strip()
         problem = ""
         try:
-            answer = await self._browse.package(visit.caller, ecosystem, name, wanted, visit.page(), _PAGE)
+            pages = visit.page(), _PAGE, visit.page("versions"), _VERSIONS
+            answer = await self._browse.package(visit.caller, ecosystem, name, wanted, *pages)
         except QueryError as error:
             problem = error.message
             answer = await self._browse.package(visit.caller, ecosystem, name, "", 1, _PAGE)
         return self._rendering.page(
-            visit, "package.html", 400 if problem else 200, package=answer, wanted=wanted, problem=problem
+            visit,
+            "package.html",
+            400 if problem else 200,
+            package=answer,
+            wanted=wanted,
+            problem=problem,
+            versions_page=1 if problem else visit.page("versions"),
+            versions_size=_VERSIONS,
         )
 
     async def files(self, visit: Visit) -> Response:
@@ -76,14 +88,15 @@ class ContentPages:
         )
 
     async def compare(self, visit: Visit) -> Response:
-        """`GET /compare?from=…&to=…&platform=…`: two images, each by digest or as ``NAME:TAG``."""
+        """`GET /compare?from=…&to=…&platform=…&page=…&packages=…`: two images, each by digest or as ``NAME:TAG``; the
+        files that differ, and the packages, have pages of their own."""
         before, after = visit.parameter("from", 600).strip(), visit.parameter("to", 600).strip()
         platform = visit.parameter("platform", 100) or None
         answer, problem, waiting = None, "", False
         if before and after:
             try:
                 first, second = await self._resolve(visit, before), await self._resolve(visit, after)
-                answer = await self._browse.diff(visit.caller, first, second, platform)
+                answer = await self._browse.diff(visit.caller, first, second, platform, visit.page(), _DIFFERENCES)
             except InvalidName as error:
                 problem = f"{error}.".replace("'", "“", 1).replace("'", "”", 1)
             except ImageUnread as error:
@@ -99,6 +112,8 @@ class ContentPages:
             problem=problem,
             waiting=waiting,
             platform=platform or "",
+            packages_page=visit.page("packages"),
+            size=_DIFFERENCES,
         )
 
     async def _resolve(self, visit: Visit, text: str) -> Digest:

@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from starlette.responses import Response
 
 from catalog.browse import Browse
-from catalog.browse.answers import (
-    ImageAnswer,
-)
+from catalog.browse.answers import ImageAnswer, RelationsAnswer
 from catalog.browse.errors import ImageUnread
 from catalog.images.report import PackageRow, PackagesAnswer
 from catalog.names import Digest, RepositoryName
@@ -22,6 +20,7 @@ from ui.visits import Visit
 
 _PACKAGES = 400
 _ENTRIES = 500
+_RELATIVES = 25
 _PLATFORM = re.compile(r"[a-z0-9_.+-]{1,64}(?:/[a-z0-9_.+-]{1,64}){0,3}", re.IGNORECASE)
 
 
@@ -161,10 +160,28 @@ class ImagePages:
         )
 
     async def related(self, visit: Visit) -> Response:
-        """`GET /i/DIGEST/related`: where it is, what it is built on, what is built on it."""
-        digest = self._digest(visit)
-        image = await self._browse.image(visit.caller, digest, _platform(visit))
-        return self._page(visit, digest, image, visit.parameter("ref", 600), "image_related.html", tab="related")
+        """`GET /i/DIGEST/related?bases=…&derived=…`: where it is, what it is built on, what is built on it."""
+        digest, platform = self._digest(visit), _platform(visit)
+        image = await self._browse.image(visit.caller, digest, platform)
+        bases, derived = visit.page("bases"), visit.page("derived")
+        try:
+            below = await self._browse.bases(visit.caller, digest, platform, bases, _RELATIVES)
+            above = await self._browse.derived(visit.caller, digest, platform, derived, _RELATIVES)
+        except ImageUnread:
+            below = RelationsAnswer([], 0, 1, _RELATIVES)
+            above = RelationsAnswer(image.derived, image.derived_count, 1, len(image.derived) or 1)
+        declared = [each for each in image.base if each.certainty == "declared"] if bases == 1 else []
+        return self._page(
+            visit,
+            digest,
+            image,
+            visit.parameter("ref", 600),
+            "image_related.html",
+            tab="related",
+            base=layers.bases([*declared, *below.images]),
+            bases=below,
+            derived=above,
+        )
 
     async def raw_manifest(self, visit: Visit) -> Response:
         """`GET /i/DIGEST/manifest`: the very bytes, as text."""

@@ -67,9 +67,9 @@ class Visit:
         """Return a parameter of the query, empty where it was left out, and never longer than *longest*."""
         return self.request.query_params.get(name, "")[:longest].replace("\0", "")
 
-    def page(self) -> int:
-        """Return the number of the page that was asked for, from 1."""
-        text = self.parameter("page", 6)
+    def page(self, name: str = "page") -> int:
+        """Return the number of the page that was asked for, from 1; *name* is what the list is paged by."""
+        text = self.parameter(name, 6)
         return max(1, int(text)) if text.isascii() and text.isdigit() else 1
 
     def require(self) -> Caller:

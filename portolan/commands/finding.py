@@ -96,23 +96,37 @@ def layer(digest: str, page: int, size: int, server: str | None, as_json: bool) 
 @click.argument("ecosystem")
 @click.argument("name")
 @click.option("--version", "wanted", metavar="RANGE", default="", help="A version or a range: '<3.0.7', '>=1,<2'.")
+@click.option(
+    "--versions-page", type=click.IntRange(1, 10_000), default=1, help="Which hundred of the versions, from 1."
+)
 @_page_option
 @_size_option
 @_server_option
 @json_option
-def package(ecosystem: str, name: str, wanted: str, page: int, size: int, server: str | None, as_json: bool) -> None:
+def package(
+    ecosystem: str,
+    name: str,
+    wanted: str,
+    versions_page: int,
+    page: int,
+    size: int,
+    server: str | None,
+    as_json: bool,
+) -> None:
     """List a package's versions, and the images that hold it.
 
     ECOSYSTEM is the type of its purl: deb, apk, pypi, npm, golang.
     """
     path = f"/api/v1/packages/{quote(ecosystem, safe='')}/{quote(name, safe='/')}"
     with _server(server) as asked:
-        found = asked.request("GET", path, params={"version": wanted, "page": page, "size": size})
+        parameters = {"version": wanted, "page": page, "size": size, "versions_page": versions_page}
+        found = asked.request("GET", path, params=parameters)
     if as_json:
         show_json(found)
         return
     rows = [(each["version"], each["images"]) for each in found["versions"]]
-    show(("Version", "Images"), rows, empty="No version of it is in that range.")
+    show(("Version", "Images"), rows, empty="No version of it is in that range, or on that page.")
+    _show_rest("versions", versions_page, len(rows), 100, found["version_count"], "--versions-page")
     _show_images(found["images"], found["image_count"], found["page"], found["page_size"])
 
 
@@ -120,11 +134,16 @@ def package(ecosystem: str, name: str, wanted: str, page: int, size: int, server
 @click.argument("before")
 @click.argument("after")
 @_platform_option
+@_page_option
+@click.option("-n", "--size", type=click.IntRange(1, 1000), default=1000, help="Files of a page.")
 @_server_option
 @json_option
-def diff(before: str, after: str, platform: str | None, server: str | None, as_json: bool) -> None:
-    """Compare two images: layers, packages, config, files."""
-    parameters = {"from": before, "to": after} | ({} if platform is None else {"platform": platform})
+def diff(
+    before: str, after: str, platform: str | None, page: int, size: int, server: str | None, as_json: bool
+) -> None:
+    """Compare two images: layers, packages, config, and, in pages, files."""
+    parameters = {"from": before, "to": after, "page": page, "size": size}
+    parameters |= {} if platform is None else {"platform": platform}
     with _server(server) as asked:
         found = asked.request("GET", "/api/v1/diff", params=parameters)
     if as_json:
@@ -142,13 +161,9 @@ def diff(before: str, after: str, platform: str | None, server: str | None, as_j
         (each["change"], f"/{each['path']}", _or_dash(each["before"]), _or_dash(each["after"]))
         for each in found["files"]
     ]
-    show(
-        ("Change", "File", "Before", "After"),
-        files,
-        empty="; ".join(found["limits_reached"]) or "The files are the same.",
-    )
-    if found["file_count"] > len(files):
-        click.echo(f"… and {found['file_count'] - len(files)} more files", err=True)
+    same = "No file is on that page." if found["file_count"] else "The files are the same."
+    show(("Change", "File", "Before", "After"), files, empty="; ".join(found["limits_reached"]) or same)
+    _show_rest("files", page, len(files), size, found["file_count"], "--page")
 
 
 def _search(
@@ -182,6 +197,13 @@ def _search(
         click.echo(f"Page {page}: {len(hits)} of {more}{found['total']}.", err=True)
 
 
+def _show_rest(what: str, page: int, shown: int, size: int, total: int, option: str) -> None:
+    """Say which page of a list was shown, where there are others, and how to see these."""
+    if total > shown:
+        further = f"; {option} {page + 1} shows more" if page * size < total else ""
+        click.echo(f"Page {page}: {shown} of {total} {what}{further}.", err=True)
+
+
 def _nothing(found: dict[str, Any]) -> str:
     told = "Nothing that you may see matches."
     return f"{told} Did you mean {found['corrected']}?" if found.get("corrected") else told
@@ -207,17 +229,20 @@ def _named(hit: dict[str, Any]) -> str:
 
 def _show_image(found: dict[str, Any]) -> None:
     names = [f"{place['repository']}:{tag}" for place in found["places"] for tag in place["tags"]]
+    hidden_tags = sum(place["tag_count"] - len(place["tags"]) for place in found["places"])
+    hidden_bases = found["base_count"] - sum(1 for each in found["base"] if each["certainty"] == "layers")
     counted = ", ".join(f"{number} {name}" for name, number in sorted(found["packages"].items())) or "none"
     state = found["state"]
     about = [
         ("Digest", found["digest"]),
-        ("Names", ", ".join(names) or "none"),
+        ("Names", (", ".join(names) or "none") + _more(hidden_tags)),
+        ("Repositories", found["place_count"]),
         ("Platform", found["platform"]),
         ("Distribution", found["distro"] or "unknown"),
         ("Size", _size(found["size"])),
         ("Pushed", when(found["pushed"] or None)),
         ("Packages", counted),
-        ("Base", ", ".join(_relation(each) for each in found["base"]) or "unknown"),
+        ("Base", (", ".join(_relation(each) for each in found["base"]) or "unknown") + _more(hidden_bases)),
         ("Derived images", found["derived_count"]),
         ("State", state["problem"] or state["name"]),
     ]
@@ -235,8 +260,13 @@ def _show_image(found: dict[str, Any]) -> None:
     show(("Layer", "Digest", "Size", "Images", "Made by"), layers, empty="It has no layers.")
 
 
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
 def _relation(each: dict[str, Any]) -> str:
-    tags = f":{each['tags'][0]}" if each["tags"] else ""
+    # What is only declared may have no name: its digest says which image is meant.
+    tags = f":{each['tags'][0]}" if each["tags"] else f"@{each['digest'][:_SHORT]}" if not each["repository"] else ""
     return f"{each['repository']}{tags} ({each['certainty']})"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from portolan.commands import finding
 from tests.end_to_end.direct import Direct
 from tests.end_to_end.images import Image, Maker
 from tests.portolan.conftest import Run
@@ -150,6 +151,25 @@ def test_image_shows_one(signed_in: Run, served: Served, reference: str) -> None
         assert each in shown, shown
 
 
+def test_image_says_how_much_of_long_lists_it_leaves_out(signed_in: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    _, answer = told(signed_in, "image", "ada/app:v1")
+    answer["places"][0]["tag_count"] += 1000
+    declared = {
+        **answer["base"][0],
+        "certainty": "declared",
+        "repository": "",
+        "tags": [],
+        "digest": "sha256:" + "1" * 64,
+    }
+
+    finding._show_image(answer | {"base": [declared, *answer["base"]], "base_count": 31, "place_count": 102})
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "ada/app:v2, ada/app:v1 and 1000 more" in shown or "ada/app:v1, ada/app:v2 and 1000 more" in shown
+    assert "@sha256:111111111111 (declared), ada/base:v1 (layers) and 30 more" in shown
+    assert "Repositories 102" in shown
+
+
 def test_image_lists_packages(signed_in: Run, served: Served) -> None:
     shown, answer = told(signed_in, "image", "ada/app:v1", "--packages")
 
@@ -185,6 +205,23 @@ def test_diff_compares(signed_in: Run, served: Served) -> None:
     assert same.exit_code == 0
     for each in ("The packages are the same.", "The configs are the same.", "The files are the same."):
         assert each in same.stderr
+
+
+def test_lists_say_what_they_cut_and_how_to_see_it(signed_in: Run, served: Served) -> None:
+    pages = [signed_in("diff", "ada/base:v1", "ada/app:v1", "-n", "1", "--page", page) for page in ("1", "2", "9")]
+    versions = signed_in("package", "deb", "openssl", "--versions-page", "2")
+    answer = json.loads(signed_in("diff", "ada/base:v1", "ada/app:v1", "-n", "1", "--page", "2", "--json").stdout)
+    found = json.loads(signed_in("package", "deb", "openssl", "--versions-page", "2", "--json").stdout)
+
+    count = answer["file_count"]
+    assert f"Page 1: 1 of {count} files; --page 2 shows more." in pages[0].stderr
+    assert "/srv/app" in pages[0].stdout
+    assert "/srv/app" not in pages[1].stdout
+    assert "No file is on that page." in pages[2].stderr
+    assert f"Page 9: 0 of {count} files." in pages[2].stderr
+    assert (answer["page"], answer["page_size"], len(answer["files"])) == (2, 1, 1)
+    assert "Page 2: 0 of 2 versions." in versions.stderr
+    assert (found["version_count"], found["versions"]) == (2, [])
 
 
 def test_what_is_not_there_fails(signed_in: Run) -> None:

@@ -448,7 +448,7 @@ def image(**changes: object) -> ImageAnswer:
             Relation("debian", ["12-slim"], digest("debian"), "linux/amd64", 1, "layers", True),
             Relation("docker.io/library/debian:12-slim", [], digest("elsewhere"), "", 0, "declared", False),
         ],
-        base_count=1,
+        base_count=31,
         derived=[Relation("team/shop-with-tools", ["nightly"], digest("derived"), "linux/amd64", 8, "layers", True)],
         derived_count=31,
         limits_reached=[],
@@ -692,7 +692,8 @@ class CannedBrowse:
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         found = await self.image(caller, digest)
-        return RelationsAnswer(found.base, found.base_count, page, size)
+        known = [each for each in found.base if each.certainty == "layers"]
+        return RelationsAnswer(known, found.base_count, page, size)
 
     async def derived(
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
@@ -872,6 +873,10 @@ class CannedBrowse:
                 PackageChange("pypi", "django", "5.0.9", "5.1.3"),
                 PackageChange("pypi", "zope.interface", "", "7.1.1"),
                 PackageChange("deb", "python3-venv", "3.11.2-1+b1", ""),
+                *(
+                    PackageChange("npm", f"dependency-{n}", "1.0", "1.1")
+                    for n in range(1200 if after.text == EVIL else 0)
+                ),
             ],
             [ValueChange("env LANG", "", "C.UTF-8"), ValueChange("label hostile", "", HOSTILE)],
             [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -261,10 +261,47 @@ async def test_a_declared_base_is_linked_only_where_whoever_looks_may_read_it(si
     async with site.visitor() as client:
         page = (await client.get(f"/i/{SHOP}/related")).text
 
-    told = f"docker.io/library/debian:12-slim<span class=\"tag\">@{digest('elsewhere')[7:19]}</span>"
+    told = f'docker.io/library/debian:12-slim<span class="tag">@{digest("elsewhere")[7:19]}</span>'
     assert f"<span>{told}</span>" in page
     assert digest("elsewhere") not in page
-    assert ">debian<span class=\"tag\">:12-slim</span></a>" in page
+    assert '>debian<span class="tag">:12-slim</span></a>' in page
+
+
+@pytest.mark.parametrize(
+    ("path", "ways"),
+    [
+        (f"/compare?from={SHOP}&to={EVIL}", ["packages=2#packages-title", "page=2#files-title"]),
+        (f"/compare?from={SHOP}&to={EVIL}&page=2", ["page=2&packages=2#packages-title", f"to={EVIL}#files-title"]),
+        (f"/compare?from={SHOP}&to={EVIL}&packages=2", [f"to={EVIL}#packages-title", "packages=2&page=2#files-title"]),
+        ("/p/deb/openssl?version=<9", ["version=<9&page=2", "version=<9&versions=2#versions-title"]),
+        ("/p/deb/openssl?versions=2", ["versions=2&page=2", "openssl#versions-title"]),
+        ("/p/deb/openssl?page=2", ["openssl", "page=2&versions=2#versions-title"]),
+        (f"/i/{SHOP}/related", ["related?bases=2#base-title", "related?derived=2#derived"]),
+        (f"/i/{SHOP}/related?derived=2", ["related?derived=2&bases=2#base-title", "related#derived"]),
+        (f"/i/{SHOP}/related?platform=linux/amd64", ["amd64&bases=2#base-title", "amd64&derived=2#derived"]),
+    ],
+)
+async def test_what_a_list_cuts_can_be_paged_to_and_keeps_where_others_stand(
+    site: Site, path: str, ways: list[str]
+) -> None:
+    async with site.visitor() as client:
+        page = (await client.get(path)).text
+
+    found = re.findall(r'<a rel="(?:prev|next)" href="([^"]*)"', page)
+    told = [unquote(html.unescape(address)) for address in found]
+    assert len(told) == len(ways)
+    for address, way in zip(told, ways, strict=True):
+        assert address.endswith(way), (address, way)
+
+
+async def test_packages_that_differ_come_in_pages(site: Site) -> None:
+    async with site.visitor() as client:
+        pages = [(await client.get(f"/compare?from={SHOP}&to={EVIL}&packages={page}")).text for page in (1, 2)]
+
+    found = [re.findall(r">dependency-(\d+)<", page) for page in pages]
+    assert found[0] + found[1] == [str(number) for number in range(1200)]
+    assert len(found[0]) == 996  # and four others before them
+    assert all("1,204 differences" in page for page in pages)
 
 
 async def test_a_name_in_an_address_is_believed_only_where_the_image_is_there_under_it(site: Site) -> None:
