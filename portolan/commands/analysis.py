@@ -26,6 +26,7 @@ from portolan.commands.analyzing import READER_MEMORY
 from portolan.commands.output import show, show_json
 from portolan.docker_logins import DockerLogins
 from portolan.logins import Logins, LoginsUnreadable
+from portolan.terminal import printable
 
 #: Processes at most: more layers at once than that wait for the disk.
 _MOST_READERS = 8
@@ -151,12 +152,12 @@ def _show(answer: PackagesAnswer, *, owned: bool) -> None:
     ]
     if len(shown) < len(answer.packages):
         parts.append(f"{len(answer.packages) - len(shown)} more belong to these (--owned shows them)")
-    click.echo(f"{answer.image}: {', '.join(parts)}")
+    click.echo(printable(f"{answer.image}: {', '.join(parts)}"))
     for layer in answer.layers:
         if layer.unread:
-            click.echo(f"Layer {layer.index} was not read to its end: {layer.unread}", err=True)
+            click.echo(printable(f"Layer {layer.index} was not read to its end: {layer.unread}"), err=True)
     for limit in answer.limits_reached:
-        click.echo(f"Left out: {limit}", err=True)
+        click.echo(printable(f"Left out: {limit}"), err=True)
 
 
 def _counted(number: int, what: str) -> str:

@@ -11,6 +11,7 @@ from portolan import remote
 from portolan.command import MISTAKE, Failure
 from portolan.commands.output import json_option, show, show_json, visibility, when
 from portolan.remote import Server
+from portolan.terminal import printable
 
 _server_option = click.option("--server", metavar="URL", help="Another server than that of the last `portolan login`.")
 _page_option = click.option("--page", type=click.IntRange(1, 10_000), default=1, help="Which page, from 1.")
@@ -278,7 +279,7 @@ def _show_packages(found: dict[str, Any]) -> None:
     ]
     show(("Ecosystem", "Package", "Version", "Layer", "Licenses"), rows, empty="No packages were found in it.")
     for reached in found["limits_reached"]:
-        click.echo(f"Not everything was read: {reached}", err=True)
+        click.echo(printable(f"Not everything was read: {reached}"), err=True)
 
 
 def _digest(asked: Server, reference: str) -> str:

@@ -18,7 +18,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON."
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
     """Print a table; where standard output is no terminal, columns are as wide as they must be, and nothing is cut."""
     if not rows:
-        click.echo(empty, err=True)
+        click.echo(printable(empty), err=True)
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console

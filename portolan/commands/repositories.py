@@ -13,6 +13,7 @@ from portolan.command import MISTAKE, Failure, config_option
 from portolan.commands.execution import Installation, installation, run
 from portolan.commands.output import json_option, show, show_json, visibility, when
 from portolan.remote import repository_path
+from portolan.terminal import printable
 
 _local_option = click.option("--local", is_flag=True, help="Directly on this machine's database.")
 _server_option = click.option("--server", metavar="URL", help="Another server than that of the last `portolan login`.")
@@ -173,7 +174,7 @@ def _show_one(found: dict[str, Any], *, as_json: bool) -> None:
         return
     click.echo(f"{found['name']} ({visibility(found)}), {found['pulls']} pulls, since {when(found['created'])}")
     if found["description"]:
-        click.echo(found["description"])
+        click.echo(printable(found["description"]))
 
 
 def _server(url: str | None, *, local: bool) -> remote.Server | None:

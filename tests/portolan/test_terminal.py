@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.images.report import PackagesAnswer, ReadLayerRow
+from portolan.commands import analysis, finding, repositories
 from portolan.commands.output import show
 from portolan.terminal import pointed, printable
 
@@ -34,6 +36,21 @@ def test_two_lines_show_any_place_of_any_text(text: str, start: int, length: int
 
     assert shown.isprintable()
     assert set(carets.lstrip(" ")) == {"^"}
+
+
+def test_forbids_obeying_what_is_printed_beside_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    evil, shown = "\x1b[2Jowned", "\ufffd[2Jowned"
+    show(("What",), [], empty=evil)
+    finding._show_packages({"packages": [], "limits_reached": [evil]})
+    found = {"name": "ada/app", "public": True, "deprecated": False, "pulls": 0, "created": 0, "description": evil}
+    repositories._show_one(found, as_json=False)
+    package = ReadLayerRow(0, "", "", 0, "", evil)
+    analysis._show(PackagesAnswer("ada/app", "linux/amd64", evil, [package], [], [evil], []), owned=False)
+
+    told = capsys.readouterr()
+    assert told.err.count(shown) == 4
+    assert told.out.count(shown) == 2
+    assert "\x1b" not in told.err + told.out
 
 
 def test_forbids_obeying_what_others_wrote(capsys: pytest.CaptureFixture[str]) -> None:
