@@ -21,6 +21,7 @@ from typing import NamedTuple
 from cas import BlobStore, BlobUnknown, Digest, StorageFull
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index.protocol import LayerIndex
+from catalog.images.chains import history_names
 from catalog.images.config import BASE_DIGEST, BASE_NAME, ImageConfig
 from catalog.images.facts import Package
 from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
@@ -254,6 +255,7 @@ class Documents:
             layers=[] if image is None else _digests(layer for layer in image.layers if stored.has(layer)),
             diff_ids=diff_ids,
             chains=[] if contents is None else [chain_id.text for chain_id in contents.chain_ids],
+            histories=[] if contents is None else history_names(config, contents.diff_ids),
             packages=_named(packages),
             removed=[] if chain is None else _named(chain.removed),
             sources=_sources(packages),

@@ -266,7 +266,7 @@ def _size(document: Document) -> int:
     if not isinstance(document, ImageDocument):
         return 1_000
     short = [document.tags, document.layers, document.diff_ids, document.chains, document.licenses]
-    short += [document.hidden, document.moved]
+    short += [document.histories, document.hidden, document.moved]
     pairs = (document.packages, document.removed, document.sources)
     named = (document.labels, document.annotations)
     texts = (document.env, document.entrypoint, document.command, document.history)

@@ -67,7 +67,7 @@ async def bases(
 async def derived(
     made: Services, asking: Asking, digest: str, platform: Platform = None, page: PageNumber = 1, size: PageSize = 25
 ) -> Response:
-    """List the images that are built on an image: they have its layers, and others on top, or say so."""
+    """List the images that are built on an image: they have its layers and others, or steps, on top, or say so."""
     return json(await made.browse.derived(asking, Digest.parse(digest), platform, page, size))
 
 

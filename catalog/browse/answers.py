@@ -264,8 +264,9 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A base or derived image: *certainty* is ``declared`` (annotations or labels say so), ``layers`` (its layers are
-    the bottom ones) or ``guess``. *digest* is empty where only a name was declared. It is *here* where the caller may
-    read an image, or an index, of that digest here: what an image declares may be anywhere, and nowhere."""
+    the bottom ones, or the same and its history the beginning of the other) or ``guess``. *digest* is empty where only
+    a name was declared. It is *here* where the caller may read an image, or an index, of that digest here: what an
+    image declares may be anywhere, and nowhere."""
 
     repository: str
     tags: list[str]
@@ -278,8 +279,9 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class RelationsAnswer:
-    """A page of the images that an image's layers stand on, the nearest first, or of those that stand on its layers or
-    declare it as their base, the most recently pushed first; *total* counts all."""
+    """A page of the images that an image is built on by its layers (and, where these are the same, by its history), the
+    nearest first; or of those that are built on it so, or declare it as their base, the most recently pushed first.
+    *total* counts all."""
 
     images: list[Relation]
     total: int
@@ -363,8 +365,8 @@ class ConfigAnswer:
 class ImageAnswer:
     """An image, or one of the images of an index. *digest* is the manifest's, *index* that of the index that was asked
     for, if one was, and *platforms* are the first 100 manifests that it lists. *places* are up to 100 of *place_count*
-    where the caller may read it; *base* has what it declares, then up to 10 of *base_count* images that its layers
-    stand on, from the nearest on; *derived* are up to 25 of *derived_count* images that are built on it."""
+    where the caller may read it; *base* has what it declares, then up to 10 of *base_count* images that it is built
+    on by its layers, from the nearest on; *derived* are up to 25 of *derived_count* images that are built on it."""
 
     digest: str
     index: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 from auth.callers import Caller
@@ -26,7 +27,7 @@ from catalog.browse.answers import (
 from catalog.browse.found import Finder, FoundManifest, ReadLayers
 from catalog.browse.glances import Glances
 from catalog.errors import PathUnknown
-from catalog.images.chains import chain_ids
+from catalog.images.chains import chain_ids, history_names
 from catalog.images.config import ImageConfig
 from catalog.images.directories import list_directory
 from catalog.images.manifests import ImageManifest, IndexManifest, size_of
@@ -35,8 +36,9 @@ from catalog.metadata import images
 from catalog.metadata.images import MONTH
 from catalog.search.access import terms
 from catalog.search.compile import declared_name
-from catalog.search.conditions import Condition, Every, Nothing, Prefix, Some, Term, Terms, Without
+from catalog.search.conditions import Condition, Every, Prefix, Some, Term, Without
 from catalog.search.documents import ShownImage
+from catalog.search.engine import Hit as EngineHit
 from catalog.search.engine import SearchRequest, Sort
 from catalog.search.hits import image_hit
 from catalog.search.service import SearchService
@@ -78,8 +80,8 @@ class ImageAnswers:
         read = await self._finder.layers(found, config)
         image = found.read if isinstance(found.read, ImageManifest) else None
         chain = read.chain
-        base_count, bases = await self._bases(caller, read, 1, _MOST_BASES)
-        derived_count, derived = await self._derived(caller, found, read, 1, _MOST_DERIVED)
+        base_count, bases = await self._bases(caller, config, read, 1, _MOST_BASES)
+        derived_count, derived = await self._derived(caller, found, config, read, 1, _MOST_DERIVED)
         return ImageAnswer(
             digest=found.digest.text,
             index=None if index is None else index.digest.text,
@@ -118,16 +120,16 @@ class ImageAnswers:
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         """See `Browse.bases`."""
-        _, read = await self._read(caller, digest, platform)
-        total, bases = await self._bases(caller, read, page, size)
+        _, config, read = await self._read(caller, digest, platform)
+        total, bases = await self._bases(caller, config, read, page, size)
         return RelationsAnswer(bases, total, page, size)
 
     async def derived(
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         """See `Browse.derived`."""
-        found, read = await self._read(caller, digest, platform)
-        total, derived = await self._derived(caller, found, read, page, size)
+        found, config, read = await self._read(caller, digest, platform)
+        total, derived = await self._derived(caller, found, config, read, page, size)
         return RelationsAnswer(derived, total, page, size)
 
     async def places(
@@ -256,27 +258,43 @@ class ImageAnswers:
         name = holding.name.short(self._default_namespace)
         return Place(name, tags[:_MOST_TAGS], holding.pushed, holding.deprecated, len(tags))
 
-    async def _read(self, caller: Caller, digest: Digest, platform: str | None) -> tuple[FoundManifest, ReadLayers]:
-        """Return an image, and what is known of its layers.
+    async def _read(
+        self, caller: Caller, digest: Digest, platform: str | None
+    ) -> tuple[FoundManifest, ImageConfig | None, ReadLayers]:
+        """Return an image, its config, and what is known of its layers.
 
         Raises:
             ImageUnknown: there is no such image.
             ImageUnread: they were not read, or could not be.
         """
         found, _ = await self._finder.image(caller, digest, platform)
-        read = await self._finder.layers(found, await self._finder.config(found))
+        config = await self._finder.config(found)
+        read = await self._finder.layers(found, config)
         await self._finder.require_chain(found, read)
-        return found, read
+        return found, config, read
 
-    async def _bases(self, caller: Caller, read: ReadLayers, page: int, size: int) -> tuple[int, list[Relation]]:
-        """Count the images whose stack is the bottom of the image's own, and list a page of them."""
-        chains = [each.text for each in chain_ids(read.diff_ids)]
-        if len(chains) < 2 or read.chain is None:
-            return 0, []
-        below = Terms("top", tuple(chains[:-1]))
-        # The longest stacks are the nearest: in the order of their layers, one request finds them among any number.
-        total, hits = await self._search.images_with(caller, below, page, size, sort="layers")
-        return total, [_relation(hit) for hit in hits]
+    async def _bases(
+        self, caller: Caller, config: ImageConfig | None, read: ReadLayers, page: int, size: int
+    ) -> tuple[int, list[Relation]]:
+        """Count the images that the image is built on, and list a page of them, from the nearest on: those of its own
+        layers whose history its own goes on from, then those whose stack is the bottom of its own."""
+        chains, histories = _names(config, read)
+        conditions = [terms("top", [name]) for name in reversed(histories[:-1])]
+        if len(chains) > 1:
+            # The longest stacks are the nearest: in the order of their layers, one request finds them among any number.
+            conditions.append(terms("top", chains[:-1]))
+        view = await self._search.view(caller)
+        conditions = [view.images(each) for each in conditions]
+        counts = await view.engine.count(conditions) if conditions else []
+        found: list[Relation] = []
+        offset = offset_of(page, size)
+        for condition, count in zip(conditions, counts, strict=True):
+            if offset < count and len(found) < size:
+                request = SearchRequest(condition, sort=Sort("layers"), offset=offset, most=size - len(found))
+                hits = (await view.engine.search(request)).hits
+                found += [_relation(image_hit(shown, self._default_namespace)) for shown in _shown(hits)]
+            offset = max(0, offset - count)
+        return sum(counts), found
 
     async def _declared(self, caller: Caller, found: FoundManifest, config: ImageConfig | None) -> list[Relation]:
         """Tell what the image says that it is built on, and whether the caller may read that here."""
@@ -292,21 +310,30 @@ class ImageAnswers:
         return [Relation(name, [], digest, "", 0, "declared", here)]
 
     async def _derived(
-        self, caller: Caller, found: FoundManifest, read: ReadLayers, page: int, size: int
+        self,
+        caller: Caller,
+        found: FoundManifest,
+        config: ImageConfig | None,
+        read: ReadLayers,
+        page: int,
+        size: int,
     ) -> tuple[int, list[Relation]]:
         """Count the images that are built on this one, and list a page of them: those whose stack begins with its stack
-        and goes on, and those that say so."""
-        top = chain_ids(read.diff_ids)[-1].text if read.chain is not None and read.diff_ids else ""
-        above = Every((Term("chain", top), Without(Term("top", top)))) if top else Nothing()
+        and goes on, or is the same and whose history does; and those that say so."""
+        chains, histories = _names(config, read)
+        tops = {*chains[-1:], *histories[-1:]}
+        above = terms("chain", tops)
         others = Without(Term("digest", found.digest.text))
         built_on_it = Some((above, Every((await self._saying(found), others))))
         view = await self._search.view(caller)
         request = SearchRequest(view.images(built_on_it), sort=Sort("pushed"), offset=offset_of(page, size), most=size)
         answer = await view.engine.search(request)
-        documents = [document for hit in answer.hits if isinstance(document := hit.shown, ShownImage)]
         return answer.total, [
-            _relation(image_hit(each, self._default_namespace), "layers" if top in each.chains[:-1] else "declared")
-            for each in documents
+            _relation(
+                image_hit(each, self._default_namespace),
+                "declared" if tops.isdisjoint(each.chains[:-1] + each.histories[:-1]) else "layers",
+            )
+            for each in _shown(answer.hits)
         ]
 
     async def _saying(self, found: FoundManifest) -> Condition:
@@ -320,6 +347,17 @@ class ImageAnswers:
             names += (declared_name(f"{name}:{tag}") for name in repositories for tag in tags[:_MOST_TAGS])
         pinned = Some((Prefix("base", "sha256:"), Prefix("base", "sha512:")))
         return Some((terms("base", digests), Every((terms("base", names[:_MOST_NAMES]), Without(pinned)))))
+
+
+def _shown(hits: Iterable[EngineHit]) -> list[ShownImage]:
+    return [document for hit in hits if isinstance(document := hit.shown, ShownImage)]
+
+
+def _names(config: ImageConfig | None, read: ReadLayers) -> tuple[list[str], list[str]]:
+    """Return the chain_ids of an image's stacks and the names of its history; none where its layers were not read."""
+    if config is None or read.chain is None:
+        return [], []
+    return [each.text for each in chain_ids(read.diff_ids)], history_names(config, read.diff_ids)
 
 
 def _left_out(index: FoundManifest | None) -> list[str]:

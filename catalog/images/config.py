@@ -42,7 +42,8 @@ class HistoryEntry(msgspec.Struct, frozen=True):
 class ImageConfig(msgspec.Struct, frozen=True):
     """A config. *diff_ids* are the claims of whoever pushed it, as they stand; *env* holds ``NAME=value``.
 
-    *created* is in seconds since 1970, 0 where it is not told. *limits* says what was left out, and why.
+    *created* is in seconds since 1970, 0 where it is not told. *history_whole*: the history tells of each layer, and
+    nothing of it was left out. *limits* says what was left out, and why.
     """
 
     os: str = ""
@@ -60,6 +61,7 @@ class ImageConfig(msgspec.Struct, frozen=True):
     stop_signal: str = ""
     labels: dict[str, str] = {}
     history: list[HistoryEntry] = []
+    history_whole: bool = False
     diff_ids: list[str] = []
     limits: list[str] = []
 
@@ -135,6 +137,7 @@ class _Reader:
         run = _lowered(self._members(image.get("config"), "config"))
         rootfs = _lowered(self._members(image.get("rootfs"), "rootfs"))
         diff_ids = self._texts(rootfs.get("diff_ids"), "rootfs.diff_ids", MOST_DIFF_IDS, keep=True)
+        history, whole = self._history(image.get("history"), len(diff_ids))
         return ImageConfig(
             os=self._word(image.get("os"), "os"),
             architecture=self._word(image.get("architecture"), "architecture"),
@@ -150,7 +153,8 @@ class _Reader:
             volumes=self._set(run.get("volumes"), "config.Volumes"),
             stop_signal=self._word(run.get("stopsignal"), "config.StopSignal"),
             labels=self._labels(run.get("labels")),
-            history=self._history(image.get("history"), len(diff_ids)),
+            history=history,
+            history_whole=whole,
             diff_ids=diff_ids,
             limits=list(self._limits),
         )
@@ -225,9 +229,9 @@ class _Reader:
         where = "config.Labels"
         return fitting_by_name(self._members(raw, where), _text, where, self._limits)
 
-    def _history(self, raw: bytes | None, layers: int) -> list[HistoryEntry]:
-        """Read the history. Its entries that are not `empty_layer` made the layers, from the bottom up; where there are
-        fewer or more of them than layers, as many have one as can."""
+    def _history(self, raw: bytes | None, layers: int) -> tuple[list[HistoryEntry], bool]:
+        """Read the history, and tell whether that is the whole of it. Its entries that are not `empty_layer` made the
+        layers, from the bottom up; where there are fewer or more of them than layers, as many have one as can."""
         entries: list[HistoryEntry] = []
         made = wrong = 0
         listed = self._list(raw, "history", MOST_HISTORY)
@@ -255,7 +259,8 @@ class _Reader:
             self._limits.append(f"history: {wrong} of {len(listed)} are not objects")
         if listed and made != layers and len(entries) == len(listed):
             self._limits.append(f"history: it tells of {made} layers, the image has {layers}")
-        return entries
+        cut = len(entries) < len(listed) or any(len(each.created_by) == LONGEST_TEXT for each in entries)
+        return entries, 0 < made == layers and not wrong and not cut
 
     def _time(self, raw: bytes | None, where: str) -> int:
         """Read a time of RFC 3339. Go's zero time, in the year 1, means that none is told."""

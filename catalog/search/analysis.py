@@ -43,7 +43,7 @@ from catalog.search.documents import (
 )
 
 #: To be raised whenever a document's values change, so that an index of other values is not asked, but made anew.
-ANALYSIS = 4
+ANALYSIS = 5
 
 #: Values by field: lists for keywords and texts, a number for a number. Fields without a value are left out.
 Values = dict[str, list[str] | int]
@@ -276,8 +276,8 @@ def _image(document: ImageDocument) -> Values:
         "tag": _keywords(document.tags),
         "digest": _keywords([document.digest, *document.parents]),
         "layer": _keywords([*document.layers, *document.diff_ids]),
-        "chain": _keywords(document.chains),
-        "top": _keywords(document.chains[-1:]),
+        "top": _keywords(document.chains[-1:] + document.histories[-1:]),
+        "chain": _keywords(document.chains[:-1] + document.histories[:-1]),
         **_packages("package", document.packages),
         **_packages("removed", document.removed),
         **_packages("source", document.sources),

@@ -281,7 +281,8 @@ class Compiler:
 
     async def bases(self, texts: Sequence[str]) -> list[Condition]:
         """Return for each of *texts* the condition of images whose layers stand on those of the images that it names,
-        or that say that they are built on these: by *text* itself, or by the digest of one of them or of its index.
+        or, being the same, whose history goes on from theirs; or that say that they are built on these: by *text*
+        itself, or by the digest of one of them or of its index.
 
         Raises:
             TooBroad: they name too many images.
@@ -301,7 +302,7 @@ class Compiler:
 
 def _built_on(bases: Sequence[ShownImage], said: Sequence[str]) -> Condition:
     declared = terms("base", (*said, *(digest for each in bases for digest in (each.digest, *each.parents))))
-    tops = [document.chains[-1] for document in bases if document.chains]
+    tops = [top for document in bases for top in document.chains[-1:] + document.histories[-1:]]
     if not tops:
         return declared
     others = Without(terms("digest", (document.digest for document in bases)))

@@ -43,10 +43,11 @@ class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     """An image in a repository: one for each manifest that is no index.
 
     *tags* are its own and those of the indexes (*parents*) that hold it. *layers* are the digests of its blobs,
-    *diff_ids* those that were verified: without them there are no packages either. *hidden* has a `file_token` for each
-    file of its layers that does not stand where its layer has it; *moved* has one for each of these that stands, or
-    stood, elsewhere: *placed* tells where, and of hard links to lower layers. Few images have any. *problem* says why
-    it could not be read, empty where it was.
+    *diff_ids* those that were verified: without them there are no packages either. *chains* are the chain_ids of its
+    stacks, *histories* the names of its history from its top layer on (`catalog.images.chains`). *hidden* has a
+    `file_token` for each file of its layers that does not stand where its layer has it; *moved* has one for each of
+    these that stands, or stood, elsewhere: *placed* tells where, and of hard links to lower layers. Few images have
+    any. *problem* says why it could not be read, empty where it was.
     """
 
     repository_id: str
@@ -63,6 +64,7 @@ class ImageDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     layers: list[str] = []
     diff_ids: list[str] = []
     chains: list[str] = []
+    histories: list[str] = []
     packages: list[tuple[str, str]] = []  # ("deb/openssl", "3.0.11-1")
     removed: list[tuple[str, str]] = []
     sources: list[tuple[str, str]] = []
@@ -120,6 +122,7 @@ class ShownImage(msgspec.Struct, frozen=True, kw_only=True):
     pushed: int
     layers: list[str]
     chains: list[str]
+    histories: list[str]
     packages: int
     distro: tuple[str, str] | None
     distro_name: str

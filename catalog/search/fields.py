@@ -45,8 +45,8 @@ FIELDS: dict[str, Type] = {
     "tag": K,
     "digest": K,  # the manifest's, and those of the indexes that hold it
     "layer": K,  # digest of the blob, and the verified diff_id
-    "chain": K,  # chain_id of each of its stacks
-    "top": K,  # chain_id of the whole
+    "top": K,  # chain_id of its whole stack; the name of its whole history
+    "chain": K,  # `top` of whatever it is built on: chain_ids of the stacks below, names of its history before its end
     "package": K,  # deb/openssl · npm/@babel/core
     "package_version": K,  # deb/openssl@3.0.11-1 · npm/@babel/core@7.1.0
     "removed": K,  # the same for packages that only lower layers still hold

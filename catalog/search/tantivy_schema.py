@@ -80,6 +80,7 @@ class _StoredImage(msgspec.Struct):
     pushed: int = 0
     layers: list[str] = []
     chains: list[str] = []
+    histories: list[str] = []
     packages: list[msgspec.Raw] = []
     distro: tuple[str, str] | None = None
     distro_name: str = ""

@@ -88,6 +88,7 @@ async def test_an_image_says_what_its_rows_config_and_layers_say(ingest: Ingest)
     assert document.sources == [("deb/bash", "5.2-1")]
     assert document.chains[0] == base.diff_id.text
     assert document.chains[1] == Digest.of(f"{base.diff_id} {top.diff_id}".encode()).text
+    assert len(document.histories) == 1, "nothing was done after the top layer"
     assert set(document.hidden) == {
         file_token(base.diff_id.text, path) for path in ("etc/gone", "etc/motd", "var/lib/dpkg/status")
     }

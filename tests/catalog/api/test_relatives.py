@@ -134,6 +134,58 @@ async def test_what_declares_an_image_as_its_base_is_built_on_it(site: Site) -> 
     assert {each["digest"] for each in found} == expected
 
 
+def done(*after: str, **members: Any) -> Image:
+    """An image of one layer, and of steps *after* it that made none."""
+    history = [{"created_by": "COPY . /"}, *({"created_by": each, "empty_layer": True} for each in after)]
+    return image(BOTTOM, config={"history": history, **members})
+
+
+async def test_images_of_the_same_layers_are_told_apart_by_their_histories(site: Site) -> None:
+    """Of which each may be in several repositories. Where a history does not tell of each layer, nothing is said."""
+    env, cmd = "ENV A=b", 'CMD ["c"]'
+    malformed = image(BOTTOM, config={"history": [{"created_by": env, "empty_layer": True}]})
+    pushed = {
+        "above": image(BOTTOM, TOP),
+        "base": done(),
+        "with-env": done(env),
+        "again": done(env, author="another"),
+        "with-cmd": done(env, cmd),
+        "other": done("LABEL d=e"),
+        "malformed": malformed,
+        "older": image(BOTTOM),
+    }
+    digests = {name: await site.ingest.push(f"alice/{name}", each, "v1") for name, each in pushed.items()}
+    await site.ingest.push("alice/mirror", pushed["base"])
+    await site.ingest.settled()
+
+    async def listed(name: str, path: str) -> list[str]:
+        related = await everything(site, f"images/{digests[name]}/{path}", "images", 2)
+        assert {each["certainty"] for each in related} <= {"layers"}
+        told = (await site.get(f"/api/v1/images/{digests[name]}")).json()
+        shown = told[{"bases": "base", "derived": "derived"}[path]]
+        assert [each["repository"] for each in shown] == [each["repository"] for each in related]
+        return [each["repository"].removeprefix("alice/") for each in related]
+
+    async def found(name: str) -> set[str]:
+        query = {"q": f"type:image base:alice/{name}:v1", "size": 100}
+        hits = (await site.get("/api/v1/search", params=query)).json()["hits"]
+        return {hit["repository"].removeprefix("alice/") for hit in hits}
+
+    nearest = ["again", "with-env", "base", "mirror"]
+    assert await listed("with-cmd", "bases") == nearest
+    for name in ("with-env", "again", "other"):
+        assert await listed(name, "bases") == ["base", "mirror"]
+    for name in ("base", "malformed", "older"):
+        assert await listed(name, "bases") == []
+    of_one_layer = pushed.keys() - {"above"} | {"mirror"}
+    assert set(await listed("above", "bases")) == of_one_layer
+
+    derived = {"base": {"with-env", "again", "with-cmd", "other"}, "with-env": {"with-cmd"}, "again": {"with-cmd"}}
+    for name in of_one_layer - {"mirror"}:
+        expected = {"above", *derived.get(name, ())}
+        assert (set(await listed(name, "derived")), await found(name)) == (expected, expected), name
+
+
 async def test_a_declared_base_is_here_where_the_caller_may_read_it(site: Site) -> None:
     public = await site.ingest.push("library/debian", image(BOTTOM), "12")
     private = await site.ingest.push("alice/private", image(MIDDLE), "12", public=False)

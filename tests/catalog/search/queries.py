@@ -65,6 +65,9 @@ BASES = [
 ]
 
 
+STEPS = st.sampled_from([None, (), (), ("ENV",), ("ENV", "CMD"), ("LABEL",), ("LABEL", "CMD")])
+
+
 def contents(number: int) -> st.SearchStrategy[Content]:
     return st.builds(
         Content,
@@ -85,6 +88,7 @@ def contents(number: int) -> st.SearchStrategy[Content]:
         ports=st.sampled_from([(), ("80/tcp",), ("53/udp", "80/tcp")]),
         env=st.sampled_from([(), ("PATH",), ("PATH", "JAVA_HOME")]),
         smaller=st.booleans(),
+        steps=STEPS,
     )
 
 
@@ -120,7 +124,8 @@ def worlds(draw: st.DrawFn) -> World:
 
 @st.composite
 def layered_worlds(draw: st.DrawFn) -> World:
-    """Images that differ in their layers alone, some on top of others, in a public repository and in a private one."""
+    """Images that differ in their layers alone, or in steps that made none, some on top of others, in a public
+    repository and in a private one."""
     repositories = [
         Repository("library/nginx", True, True),
         Repository("team/app", *draw(st.sampled_from(VISIBILITIES))),
@@ -128,9 +133,9 @@ def layered_worlds(draw: st.DrawFn) -> World:
     stacks: list[tuple[Layer, ...]] = []
     for _ in range(5):
         below = draw(st.sampled_from([(), *stacks]))
-        stacks.append((*below, *draw(st.permutations(LAYERS))[: draw(st.integers(1, 3))]))
+        stacks.append((*below, *draw(st.permutations(LAYERS))[: draw(st.integers(0 if below else 1, 3))]))
     images = [
-        Image(draw(st.sampled_from(repositories)), Content(number, layers), (f"v{number}",))
+        Image(draw(st.sampled_from(repositories)), Content(number, layers, steps=draw(STEPS)), (f"v{number}",))
         for number, layers in enumerate(stacks)
     ]
     return World(repositories, images, draw(st.sampled_from(PEOPLE[:4])))

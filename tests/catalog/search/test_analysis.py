@@ -187,6 +187,7 @@ class TestDocuments:
             layers=["sha256:l"],
             diff_ids=["sha256:d"],
             chains=["sha256:c1", "sha256:c2"],
+            histories=["history:1", "history:2", "history:3"],
             packages=[("deb/OpenSSL", "3.0.11-1A"), ("deb/openssl", "3.0.11-1A"), ("npm/@babel/core", "")],
             sources=[("deb/glibc", "2.36")],
             removed=[("deb/curl", "7")],
@@ -211,7 +212,8 @@ class TestDocuments:
         assert (values["platform"], values["os"], values["arch"]) == (["linux/arm64/v8"], ["linux"], ["arm64"])
         assert values["digest"] == [DIGEST, "sha256:" + "b" * 64]
         assert values["layer"] == ["sha256:l", "sha256:d"]
-        assert (values["chain"], values["top"]) == (["sha256:c1", "sha256:c2"], ["sha256:c2"])
+        assert values["top"] == ["sha256:c2", "history:3"]
+        assert values["chain"] == ["sha256:c1", "history:1", "history:2"]
         assert values["package"] == ["deb/openssl", "npm/@babel/core"]
         assert values["package_version"] == ["deb/openssl@3.0.11-1A"]
         assert (values["source"], values["source_version"]) == (["deb/glibc"], ["deb/glibc@2.36"])

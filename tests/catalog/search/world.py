@@ -198,6 +198,8 @@ class Content:
     ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     smaller: bool = False
+    #: What was done after the top layer, which made none: None where the history cannot be read.
+    steps: tuple[str, ...] | None = ()
 
     @property
     def digest(self) -> str:
@@ -231,6 +233,21 @@ class Content:
     def chains(self) -> list[str]:
         names = [layer.name for layer in self.layers]
         return [Digest.of(f"chain {names[: n + 1]}".encode()).text for n in range(len(names))]
+
+    @property
+    def histories(self) -> list[str]:
+        if self.steps is None:
+            return []
+        top = self.chains[-1]
+        return [f"history:{sha256(f'{top} {self.steps[:number]}')}" for number in range(len(self.steps) + 1)]
+
+    def goes_on_from(self, base: Content) -> bool:
+        """Tell whether there is more in it than in *base*, which is at its bottom: layers, or else steps."""
+        if len(self.layers) > len(base.layers):
+            return self.layers[: len(base.layers)] == base.layers
+        if self.layers != base.layers or self.steps is None or base.steps is None:
+            return False
+        return len(self.steps) > len(base.steps) and self.steps[: len(base.steps)] == base.steps
 
     @cached_property
     def _files(self) -> dict[str, set[File]]:
@@ -476,7 +493,7 @@ class World:
         # What it says is a digest of theirs, or of their index.
         if digest and any(digest in (content.digest, *content.parents) for content in named):
             return True
-        built = any(content.chains[-1] in image.content.chains for content in named)
+        built = any(image.content.goes_on_from(content) for content in named)
         return built and image.content.digest not in {content.digest for content in named}
 
 
@@ -496,6 +513,7 @@ def _image_document(image: Image) -> ImageDocument:
         layers=content.blobs,
         diff_ids=[layer.diff_id for layer in content.layers],
         chains=content.chains,
+        histories=content.histories,
         packages=list(content.packages),
         removed=list(content.removed),
         licenses=[content.license] if content.license else [],

@@ -70,6 +70,7 @@ def test_a_whole_config_is_read() -> None:
             HistoryEntry(0, "ENV A=b=c", "c", "x", True, None),
             HistoryEntry(0, "RUN make", "", "", False, 1),
         ],
+        history_whole=True,
         diff_ids=DIFF_IDS,
         limits=[],
     )
