@@ -45,6 +45,7 @@ from ingest.worker import Worker
 from ingest.writing import Writing
 from portolan import app, logs
 from portolan.allocator import share_one_heap
+from portolan.collector import keep_what_is_there
 from portolan.metrics import Figures, Metrics
 from portolan.settings import Settings
 from portolan.tether import Tether
@@ -83,6 +84,7 @@ async def run(settings: Settings, tether: Tether | None = None) -> None:
             group.create_task(_work(settings, foundations, metrics.figures)),
             group.create_task(metrics.keep()),
         ]
+        keep_what_is_there()
         if tether is not None:
             tether.ready()
         await stop.wait()

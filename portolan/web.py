@@ -15,6 +15,7 @@ import uvicorn
 
 from portolan import app, logs
 from portolan.allocator import keep_pieces
+from portolan.collector import keep_what_is_there
 from portolan.connection import Connection
 from portolan.listeners import BACKLOG
 from portolan.settings import Settings, SettingsError
@@ -60,6 +61,7 @@ async def run(
             for server, sockets in zip(servers, (listening, metrics_listening), strict=False):
                 group.create_task(server.serve(list(sockets)))
             await started.wait()
+            keep_what_is_there()
             log.info("serving", addresses=[_address(each) for each in listening])
             if tether is not None:
                 tether.ready()

@@ -9,10 +9,9 @@ The number is that of the form: a program that writes another form leaves these 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import zstandard
@@ -20,12 +19,10 @@ from msgspec.structs import replace
 
 from cas import Digest
 from cas.derived import DerivedName
+from catalog.decoding import decoder
 from catalog.images.facts import ChainFacts, LayerFacts
 
 T = TypeVar("T")
-
-_decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {}
-_one_by_one = threading.Lock()
 
 FORM = 1
 
@@ -113,19 +110,9 @@ def decode(content: bytes, kind: type[T]) -> T:
         if decoded_size(content) > _MOST:
             raise ValueError(f"not {kind.__name__}: too large")
         raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=_MOST)
-        return _decoder(kind).decode(raw)
+        return decoder(kind).decode(raw)
     except (zstandard.ZstdError, msgspec.DecodeError) as error:
         raise ValueError(f"not {kind.__name__}: {error}") from error
-
-
-def _decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
-    """Return what reads objects of *kind*. msgspec looks into a type when it first meets it, and two threads that do so
-    at once end the process: so one does, and the others wait."""
-    with _one_by_one:
-        found = _decoders.get(kind)
-        if found is None:
-            found = _decoders[kind] = msgspec.msgpack.Decoder(kind)
-        return found
 
 
 def _pieces(facts: LayerFacts) -> Iterator[bytes]:

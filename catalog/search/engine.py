@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from catalog.search.conditions import Condition
 from catalog.search.documents import Document, Shown
+
+P = TypeVar("P")
 
 #: Hits that can be paged to, at most.
 WINDOW = 10_000
@@ -61,7 +63,7 @@ class SearchRequest:
 
 class Hit(Protocol):
     """A document that was found, and its score. All of an image's takes ten times as long to be read as what lists show
-    of it, so neither is read before it is asked for."""
+    of it, or as a part, so nothing is read before it is asked for."""
 
     @property
     def id(self) -> str:
@@ -78,6 +80,9 @@ class Hit(Protocol):
     @property
     def shown(self) -> Shown:
         """What lists show of it."""
+
+    def part(self, kind: type[P]) -> P:
+        """Return some of its members: those that the struct *kind* has."""
 
 
 @dataclass(frozen=True, slots=True)

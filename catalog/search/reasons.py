@@ -6,20 +6,45 @@ What is asked for is looked at once, for all the hits of an answer, and so is th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+
+import msgspec
 
 from cas.layer_index.patterns import Pattern as Expression
 from cas.layer_index.patterns import TooMuchWork
 from catalog.search import analysis
 from catalog.search.compile import Asked
 from catalog.search.conditions import Condition, Nothing, Pattern, Prefix, Some, Term, Terms
-from catalog.search.documents import ImageDocument, Placed, file_token
+from catalog.search.documents import Placed, file_token
+from catalog.search.engine import Hit
 
 #: Reasons that an image's hit names.
 MOST_MATCHED = 10
 #: Steps that naming the reasons may take for one pattern.
 _WORK = 1_000_000
+
+
+# What is read of an image's document (`catalog.search.documents.ImageDocument`), each where it is asked for.
+
+
+class _Holds(msgspec.Struct):
+    packages: list[tuple[str, str]] = []
+    removed: list[tuple[str, str]] = []
+
+
+class _Says(msgspec.Struct):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    layers: list[str] = []
+    diff_ids: list[str] = []
+
+
+class _Stands(msgspec.Struct):
+    diff_ids: list[str] = []
+    hidden: list[str] = []
+    moved: list[str] = []
+    placed: list[Placed] = []
 
 
 class Reasons:
@@ -37,19 +62,20 @@ class Reasons:
     def __bool__(self) -> bool:
         return bool(self._tests or self._placed)
 
-    def of(self, document: ImageDocument) -> list[str]:
-        """Name what was asked for and *document* has; nothing more once that has cost too much."""
+    def of(self, image: Hit) -> list[str]:
+        """Name what was asked for and *image* has; nothing more once that has cost too much."""
         found: dict[str, None] = {}
         try:
             for name, test in self._tests:
-                found.update(dict.fromkeys(_values(document, name, test)))
+                values = _packages if name in ("package", "removed") else _others
+                found.update(dict.fromkeys(values(image, name, test)))
             if self._placed:
-                found.update(dict.fromkeys(self._files(document)))
+                found.update(dict.fromkeys(self._files(image.part(_Stands))))
         except TooMuchWork:
             pass
         return list(found)[:MOST_MATCHED]
 
-    def _files(self, document: ImageDocument) -> list[str]:
+    def _files(self, document: _Stands) -> list[str]:
         """Return the paths of the files that the image has; those that it hides are last, and say so."""
         hidden, moved = set(document.hidden), set(document.moved)
         shown: dict[str, None] = {}
@@ -68,22 +94,24 @@ class Reasons:
         return list(shown)
 
 
-def _values(document: ImageDocument, name: str, test: _Test) -> Iterable[str]:
-    """Give those of a document's values of one field that *test* holds for, as they are shown."""
-    shown: Iterable[tuple[str, tuple[str, ...]]]
-    match name:
-        case "package" | "removed":
-            packages = document.packages if name == "package" else document.removed
-            shown = (
-                (f"{package}@{version}", (package.lower(), f"{package.lower()}@{version}"))
-                for package, version in test.among(packages)
-            )
-        case "label" | "annotation":
-            pairs = document.labels if name == "label" else document.annotations
-            shown = ((f"{key}={value}", (key, analysis.pair_value(key, value))) for key, value in pairs.items())
-        case _:
-            shown = ((digest, (digest,)) for digest in (*document.layers, *document.diff_ids))
-    return [text for text, values in shown if any(map(test.holds, values))]
+def _packages(image: Hit, name: str, test: _Test) -> Iterator[str]:
+    """Give those of an image's packages that *test* holds for, as they are shown."""
+    held = image.part(_Holds)
+    for package, version in test.among(held.packages if name == "package" else held.removed):
+        lowered = package.lower()
+        if test.holds(lowered) or test.holds(f"{lowered}@{version}"):
+            yield f"{package}@{version}"
+
+
+def _others(image: Hit, name: str, test: _Test) -> Iterator[str]:
+    """Give those of an image's values of another field that *test* holds for, as they are shown."""
+    said = image.part(_Says)
+    if name == "layer":
+        yield from filter(test.holds, (*said.layers, *said.diff_ids))
+        return
+    for key, value in (said.labels if name == "label" else said.annotations).items():
+        if test.holds(key) or test.holds(analysis.pair_value(key, value)):
+            yield f"{key}={value}"
 
 
 class _Test:

@@ -29,7 +29,7 @@ from catalog.search.access import readable
 from catalog.search.candidates import Counted
 from catalog.search.compile import Asked, Compiler
 from catalog.search.conditions import Condition, Every, Some, Term, Terms
-from catalog.search.documents import ImageDocument, LayerDocument, PackageDocument, RepositoryDocument, ShownImage
+from catalog.search.documents import LayerDocument, PackageDocument, RepositoryDocument, ShownImage
 from catalog.search.engine import Found, SearchEngine, SearchRequest, Sort
 from catalog.search.engine import Hit as EngineHit
 from catalog.search.errors import QueryError, TooBroad
@@ -49,7 +49,7 @@ MOST_ON_A_PAGE = 100
 
 _ELSEWHERE: tuple[HitType, ...] = ("repository", "image", "package", "file")
 #: Packages, or files, that are counted to tell how many there are elsewhere.
-_FEW_CANDIDATES = 200
+_FEW_CANDIDATES = 100
 
 
 class SearchService:
@@ -179,7 +179,8 @@ class SearchService:
         condition = await narrowing.without("")
         asked = await facets.requests(question, narrowing.without) if with_facets else []
         # Which repositories have these images is asked for beside, where their number is going to be told.
-        beside = [joining(condition)] if with_facets and narrowing.only_images else []
+        asks_images = question.type == "image" and narrowing.only_images
+        beside = [joining(condition)] if with_facets and asks_images else []
         request = SearchRequest(
             condition,
             exact=_exact(question),
@@ -222,9 +223,7 @@ class SearchService:
                 case RepositoryDocument() as repository:
                     hits.append(repository_hit(repository, self._default_namespace, marker))
                 case ShownImage() as image:
-                    document = hit.document if reasons else None
-                    matched = reasons.of(document) if isinstance(document, ImageDocument) else ()
-                    hits.append(image_hit(image, self._default_namespace, marker, matched))
+                    hits.append(image_hit(image, self._default_namespace, marker, reasons.of(hit)))
         return hits
 
     async def _corrected(self, view: View, question: Question, total: int) -> str | None:
@@ -285,7 +284,10 @@ class SearchService:
         if question.type == "file":
             files = await file_hits.files(view, question, text, _FEW_CANDIDATES)
             return len(files.rows), files.more
-        (count,) = await self._engine.count([await (await _Narrowing.of(view, question)).without("")])
+        narrowing = await _Narrowing.of(view, question)
+        if question.type == "repository" and narrowing.only_images:
+            return await narrowing.repositories(), False
+        (count,) = await self._engine.count([await narrowing.without("")])
         return count, False
 
 
@@ -307,9 +309,17 @@ class _Narrowing:
 
     @property
     def only_images(self) -> bool:
-        """Whether images are asked for, by what only images are."""
+        """Whether all that is asked for only images are."""
         nodes = self._question.nodes
-        return self._question.type == "image" and bool(nodes) and all(infer((node,)) == "image" for node in nodes)
+        return bool(nodes) and all(infer((node,)) == "image" for node in nodes)
+
+    async def repositories(self) -> int:
+        """Count the repositories with an image that all nodes hold for: each image's is one that the caller may read.
+
+        Raises:
+            TooBroad: there are too many of them.
+        """
+        return len(await self._view.repository_ids(*(condition for _, condition in self._conditions)))
 
     async def without(self, name: str) -> Condition:
         """Return the condition of hits for which all nodes hold but those of the field *name*."""

@@ -26,9 +26,10 @@ from catalog.search.tantivy_facets import Facets
 from catalog.search.tantivy_generations import Commit, Generations, open_index, reload_index
 from catalog.search.tantivy_pages import Page, Pages
 from catalog.search.tantivy_queries import Queries, both, is_text, total
-from catalog.search.tantivy_schema import DOCUMENT, KEY, STATE, decode, decode_shown, id_of
+from catalog.search.tantivy_schema import DOCUMENT, KEY, STATE, decode, decode_part, decode_shown, id_of
 
 T = TypeVar("T")
+P = TypeVar("P")
 Ts = TypeVarTuple("Ts")
 
 #: What hits of the exact tier score more than others: more than any text.
@@ -52,6 +53,10 @@ class StoredHit:
     def shown(self) -> Shown:
         """See `Hit.shown`."""
         return decode_shown(self.content)
+
+    def part(self, kind: type[P]) -> P:
+        """See `Hit.part`."""
+        return decode_part(self.content, kind)
 
 
 class View:
@@ -84,10 +89,9 @@ class TantivySearch:
         self._generations = Generations(directory)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
         self._lock = Lock()
-        self._commit: Commit | None = None
         self._path: Path | None = None
         self._index: tantivy.Index | None = None
-        self._view: View | None = None
+        self._open: tuple[Commit, View] | None = None
 
     async def search(self, request: SearchRequest) -> Found:
         """See `SearchEngine.search`."""
@@ -98,7 +102,7 @@ class TantivySearch:
         field = request.sort.field
         if field is not None and FIELDS.get(field) is not Type.NUMBER:
             raise ValueError(f"{field} is no number")
-        view = await self._run(self._newest)
+        view = await self._view_now()
         # Side by side: each takes about as long as the other.
         page, facets = await asyncio.gather(
             self._run(self._page, view, request), self._run(self._facets, view, request.facets)
@@ -115,7 +119,7 @@ class TantivySearch:
 
     async def facets(self, requests: Sequence[FacetRequest]) -> list[list[Count]]:
         """See `SearchEngine.facets`."""
-        return await self._run(self._facets, await self._run(self._newest), requests)
+        return await self._run(self._facets, await self._view_now(), requests)
 
     async def documents(self, ids: Sequence[str]) -> list[Document | None]:
         """See `SearchEngine.documents`."""
@@ -124,20 +128,26 @@ class TantivySearch:
     async def aclose(self) -> None:
         """See `SearchEngine.aclose`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._index = self._view = self._commit = self._path = None
+        self._index = self._open = self._path = None
 
     def _run(self, work: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def _view_now(self) -> View:
+        """Return the newest commit, without going to a thread where it is open: that takes as long as many a search."""
+        found = self._open
+        if found is not None and found[0] == self._generations.commit():
+            return found[1]
+        return await self._run(self._newest)
 
     def _newest(self) -> View:
         """Return the newest commit."""
         with self._lock:
             commit = self._generations.commit()
-            if self._view is None or commit != self._commit:
+            if self._open is None or self._open[0] != commit:
                 # Read before it is opened: if another commit comes in between, the next request looks again.
-                self._view = self._opened()
-                self._commit = commit
-            return self._view
+                self._open = commit, self._opened()
+            return self._open[1]
 
     def _opened(self) -> View:
         while True:
@@ -149,7 +159,7 @@ class TantivySearch:
                     reload_index(self._index)
                 return View(self._index)
             except SearchUnavailable:
-                self._index = self._view = None
+                self._index = self._open = None
                 if self._generations.current() == path:
                     raise
 

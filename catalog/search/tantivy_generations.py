@@ -12,6 +12,7 @@ one look at `meta.json` tells whether there is a newer commit, or another genera
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -91,8 +92,10 @@ class Generations:
         """Return the generation that `CURRENT` names, whoever wrote it."""
         try:
             return self._directory / self._current.readlink().name
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):  # the last: a copy of what it led to
+                return None
+            raise
 
     def create(self) -> Path:
         """Make an empty generation, which is not the current one."""

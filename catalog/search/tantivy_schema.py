@@ -23,10 +23,12 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 import tantivy
 
+from catalog.decoding import decoder
 from catalog.search import analysis, weights
 from catalog.search.documents import (
     Document,
@@ -40,6 +42,8 @@ from catalog.search.documents import (
     shown,
 )
 from catalog.search.fields import COUNTED, FIELDS, TYPED, Type
+
+T = TypeVar("T")
 
 KEY, VERSION, WEIGHT, DOCUMENT, GONE, STATE = "_key", "_version", "_weight", "_document", "_gone", "_state"
 
@@ -232,3 +236,11 @@ def decode_shown(content: bytes) -> Shown:
     stored = _STORED_IMAGE.decode(memoryview(content)[1:])
     members = {name: getattr(stored, name) for name in ShownImage.__struct_fields__}
     return ShownImage(**members | {"packages": len(stored.packages)})
+
+
+def decode_part(content: bytes, kind: type[T]) -> T:
+    """Return the members that the struct *kind* has of the document that `encode` was given."""
+    read = decoder(kind)
+    if content[:1].isupper():
+        return msgspec.convert(json.loads(content[1:]), kind)
+    return read.decode(memoryview(content)[1:])

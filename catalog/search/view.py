@@ -57,13 +57,21 @@ class View:
         Raises:
             TooBroad: there are too many of them.
         """
+        return terms("repository_id", await self.repository_ids(*conditions))
+
+    async def repository_ids(self, *conditions: Condition) -> list[str]:
+        """Return the ids of the repositories with an image that *conditions* hold for.
+
+        Raises:
+            TooBroad: there are too many of them.
+        """
         narrowed = self.images(*conditions)
         if narrowed not in self._joined:
             (self._joined[narrowed],) = await self.engine.facets([joining(narrowed)])
         ids = self._joined[narrowed]
         if len(ids) > MOST_JOINED:
             raise TooBroad("type:repository", f"more than {MOST_JOINED:,} repositories have such images")
-        return terms("repository_id", (each.value for each in ids))
+        return [each.value for each in ids]
 
 
 def joining(images: Condition) -> FacetRequest:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
 
 from catalog.search.analysis import Values, analyse
 from catalog.search.conditions import All, Condition, Every, Some, Term, Terms, Without, Words
@@ -12,6 +15,8 @@ from catalog.search.documents import Document, Shown, document_id, shown
 from catalog.search.engine import Count, FacetRequest, Found, SearchRequest
 from catalog.search.weights import weight
 from tests.catalog.search.evaluation import evaluate, values_of
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,9 @@ class WholeHit:
     @property
     def shown(self) -> Shown:
         return shown(self.document)
+
+    def part(self, kind: type[P]) -> P:
+        return msgspec.convert(self.document, kind, from_attributes=True)
 
 
 class MemorySearch:
