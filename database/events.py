@@ -115,7 +115,9 @@ _AFTER = Query(
 _COUNT_AFTER = Query(
     select(func.count()).where(
         tuple_(events.c.transaction_id, events.c.sequence)
-        > tuple_(bindparam("transaction_id", type_=BigInteger), bindparam("after", type_=BigInteger))
+        > tuple_(bindparam("transaction_id", type_=BigInteger), bindparam("after", type_=BigInteger)),
+        func.coalesce(bindparam("repository", type_=Text), events.c.repository_id, "")
+        == func.coalesce(events.c.repository_id, ""),
     )
 )
 
@@ -136,7 +138,9 @@ async def read_after(reader: Reader, position: Position, most: int = 100) -> lis
     ]
 
 
-async def count_after(reader: Reader, position: Position) -> int:
-    """Tell how many events come after *position*, those included that cannot be read for the moment."""
-    row = await reader.one(_COUNT_AFTER, transaction_id=position.transaction_id, after=position.sequence)
+async def count_after(reader: Reader, position: Position, repository_id: str | None = None) -> int:
+    """Tell how many events, of all or of one repository, come after *position*; those that cannot be read for the
+    moment are among them."""
+    values = {"transaction_id": position.transaction_id, "after": position.sequence}
+    row = await reader.one(_COUNT_AFTER, **values, repository=repository_id)
     return int(row[0]) if row else 0

@@ -26,7 +26,7 @@ from catalog.images.config import BASE_DIGEST, BASE_NAME, ImageConfig
 from catalog.images.facts import Package
 from catalog.images.manifests import ImageManifest, IndexManifest, Reference, read_manifest
 from catalog.images.objects import BlobFacts
-from catalog.metadata import documented, images, jobs, repositories
+from catalog.metadata import documented, images, repositories
 from catalog.metadata.repositories import Repository
 from catalog.search.documents import (
     Document,
@@ -37,7 +37,7 @@ from catalog.search.documents import (
 )
 from catalog.search.errors import SearchUnavailable
 from database import Database, DatabaseError, DatabaseFull
-from ingest.errors import IngestError, StackUnreadable
+from ingest.errors import FactsMissing, IngestError, StackUnreadable
 from ingest.facts import Facts
 from ingest.images import Contents, StoredManifest, config_of, find, known_contents
 from ingest.standing import Standing, standing
@@ -145,23 +145,37 @@ class Documents:
             entries=entries,
         )
 
-    async def known_image(self, repository: Repository, digest: str) -> Made | None:
-        """Make the document of a manifest from what is known; None where there is to be none."""
+    async def known_image(self, repository: Repository, digest: str, *, whole: bool = False) -> Made | None:
+        """Make the document of a manifest from what is known; None where there is to be none.
+
+        Raises:
+            FactsMissing: its layers were read, but what they hold is not there any more, and *whole* is on.
+        """
         stored = await find(self._database, repository, Digest.parse(digest))
         if stored is None:
             return None
-        contents = await self._known(stored)
-        problem = "" if contents is not None else await jobs.error(self._database, repository.id, digest)
+        contents, problem = await self._known(stored), ""
+        if contents is None and stored.image is not None:
+            waiting = await images.job(self._database, repository.id, digest)
+            if whole and waiting is None and all(stored.has(layer) for layer in stored.image.layers if layer.is_layer):
+                raise FactsMissing(digest)
+            problem = "" if waiting is None else waiting.error
         return await self._made(stored, contents, problem)
 
-    async def of_repository(self, repository: Repository) -> AsyncIterator[RepositoryDocument | Made]:
-        """Make the documents of a repository and of all that it holds."""
+    async def of_repository(
+        self, repository: Repository, *, whole: bool = False
+    ) -> AsyncIterator[RepositoryDocument | Made]:
+        """Make the documents of a repository and of all that it holds.
+
+        Raises:
+            FactsMissing: see `known_image`.
+        """
         yield await self.repository(repository)
         last = ""
         while digests := await documented.digests_after(self._database, repository.id, last, _AT_ONCE):
             last = digests[-1]
             for digest in digests:
-                made = await self.known_image(repository, digest)
+                made = await self.known_image(repository, digest, whole=whole)
                 if made is not None:
                     yield made
 
@@ -169,11 +183,12 @@ class Documents:
         """Tell about how many documents `all` will make: repositories and manifests, by far the most."""
         return sum(await documented.counts(self._database))
 
-    async def all(self) -> AsyncIterator[Document]:
+    async def all(self, *, whole: bool = False) -> AsyncIterator[Document]:
         """Make every document of the installation: repositories with their images, then layers, then packages.
 
         Raises:
             LayerIndexUnavailable: it is being rebuilt, or was not built yet.
+            FactsMissing: see `known_image`.
         """
         entries: dict[str, int] = {}
         versions: dict[str, set[str]] = defaultdict(set)
@@ -181,7 +196,7 @@ class Documents:
         while page := await repositories.after(self._database, last, _AT_ONCE):
             last = page[-1].id
             for repository in page:
-                async for made in self.of_repository(repository):
+                async for made in self.of_repository(repository, whole=whole):
                     if isinstance(made, RepositoryDocument):
                         yield made
                         continue

@@ -20,6 +20,7 @@ IngestError
 ├── LayerUnread              one of an image's layers could not be read: which, and why
 ├── StackUnreadable          the layers of an image were read, and could not be put together: why
 ├── BlobMissing              a blob that the manifest names is not stored
+├── FactsMissing             what layers of an image hold was read, and is not there any more: which image
 └── WorkerDied               the ingest process died while it had nothing else in hand
 """
 
@@ -195,3 +196,11 @@ class StackUnreadable(IngestError):
 
     def __str__(self) -> str:
         return f"its layers could not be put together: {self.reason}"
+
+
+class FactsMissing(IngestError):
+    """*digest* is the image's."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"facts of layers of {digest} are not there any more")
+        self.digest = digest

@@ -150,6 +150,11 @@ class Rebuilding:
                 else:
                     retry = _FIRST_RETRY
 
+    async def idle(self) -> None:
+        """Return when no rebuild is under way."""
+        async with self._one_at_a_time:
+            pass
+
     async def _perform(self, options: Mapping[str, bool], tell: Callable[[Progress], None]) -> None:
         def pass_on(stage: str, done: int, total: int) -> None:
             tell(Progress(stage, done, total))

@@ -102,25 +102,27 @@ class Writing:
                 await self._apply(self._known(repository, digests), version)
         await self.write([Wanted(repository_id)])
 
-    async def rebuild(self, tell: Callable[[int, int], None] = lambda done, of: None) -> None:
+    async def rebuild(self, tell: Callable[[int, int], None] = lambda done, of: None, *, whole: bool = False) -> None:
         """Make the whole index anew from what is known, beside the present one, which goes on to answer and to be
-        written. *tell* gets how many documents are done, and of about how many.
+        written. *tell* gets how many documents are done, and of about how many. A *whole* one has nothing less than was
+        known before.
 
         Raises:
             SearchUnavailable: the new index cannot be written; the present one stays.
             LayerIndexUnavailable: what layers hold is not known at this moment.
+            FactsMissing: some of it has to be read again first, for a whole one; a rebuild of the layer index does so.
         """
         async with self._one_rebuild:
-            await self._rebuild_alone(tell)
+            await self._rebuild_alone(tell, whole=whole)
 
-    async def _rebuild_alone(self, tell: Callable[[int, int], None]) -> None:
+    async def _rebuild_alone(self, tell: Callable[[int, int], None], *, whole: bool) -> None:
         async with self._turn:
             # Less than anything that is written from now on: whatever that is, it is newer than what we read.
             version = max(await self._version() - 1, 0)
             rebuild = self._rebuild = _Rebuild(await self._writer.begin_rebuild())
         try:
             done, about = 0, await self._documents.count()
-            async for documents in _batches(self._documents.all(), _REBUILT_AT_ONCE):
+            async for documents in _batches(self._documents.all(whole=whole), _REBUILT_AT_ONCE):
                 rebuild.remember(documents)
                 await rebuild.index.apply([Write(document, version) for document in documents])
                 rebuild.check()

@@ -33,6 +33,7 @@ from catalog.search.tantivy_writer import TantivyWriter
 from database import locks
 from ingest.consumer import Consumer, ask_again
 from ingest.documents import Documents
+from ingest.errors import FactsMissing
 from ingest.facts import Facts
 from ingest.layers import Layers
 from ingest.limits import ReadLimits
@@ -233,10 +234,27 @@ async def _keep_search(kept: Catalog) -> None:
         except SearchUnavailable as error:
             log.info("the search index is made anew", reason=error.reason)
             try:
-                await kept.writing.rebuild()
+                await _make_search_anew(kept)
             except Exception as failure:  # noqa: BLE001 - it is tried again, whatever it was
                 log.warning("the search index could not be made anew", reason=str(failure))
         await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _make_search_anew(kept: Catalog) -> None:
+    """Make the search index anew: never one that finds less than before, where facts were removed with it."""
+    for _ in range(2):
+        try:
+            await kept.writing.rebuild(whole=True)
+            return
+        except FactsMissing as error:
+            log.info("layers are read again for the search index", reason=str(error))
+        await kept.rebuilding.idle()  # a rebuild that is under way reads them, and may have made the index too
+        try:
+            await kept.writer.apply([])
+            return
+        except SearchUnavailable:
+            pass
+    await kept.rebuilding.run(lambda stage, done, total: None, search=True)
 
 
 async def _beat(file: Path) -> None:

@@ -82,9 +82,10 @@ class Generations:
         self._current.unlink(missing_ok=True)
         self._identity = None
 
-    def finish_building(self) -> None:
-        """Let the generation that is being built, and is durable, be the one that answers."""
-        self._point(self._current, self.building())
+    def finish_building(self, built: Path) -> None:
+        """Let the generation *built*, which is durable, be the one that answers. BUILDING may not name it: whoever
+        removes all that is here may do so between that name and the generation itself."""
+        self._point(self._current, built)
         self._building.unlink(missing_ok=True)
         self._identity = self._seen()
 

@@ -322,7 +322,7 @@ class RocksLayerIndex:
             await self._writer.run(self._generations.discard_building)
             raise LayerIndexUnavailable(opened.broken)
         before = self._serving
-        await self._writer.run(self._generations.finish_building)
+        await self._writer.run(self._generations.finish_building, opened.tables.directory)
         self._serving, self._building = opened, None
         self._lost.clear()
         if before is not None:

@@ -190,8 +190,8 @@ class Finder:
         return [next(verified) if digest in linked else None for digest in digests]
 
     async def _unread(self, found: FoundManifest) -> State:
-        """Tell why facts are missing: there is a job, which waits or has failed, or there will be one; or they are
-        being made anew.
+        """Tell why facts are missing: there is a job, which waits or has failed; or there may be one soon, as something
+        happened where the image is; or they are being made anew.
 
         Raises:
             LayerIndexUnavailable: there is no job: what was known has been lost.
@@ -201,6 +201,7 @@ class Finder:
             if job is not None:
                 return state_of(job)
         read = await cursors.read(self._database, cursors.SEARCH)
-        if await events.count_after(self._database, read.position):
-            return State("waiting")
+        for holding in found.holdings:
+            if await events.count_after(self._database, read.position, holding.repository_id):
+                return State("waiting")
         raise LayerIndexUnavailable("what is known of the image's layers is being made anew")

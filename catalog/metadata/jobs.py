@@ -203,7 +203,6 @@ _RETRY = Query(
     )
     .values(parked=0, attempts=0, due=bindparam("now"))
 )
-_ERROR = Query(select(jobs.c.error).where(*_THIS))
 _ATTEMPTS = Query(select(jobs.c.attempts).where(*_THIS))
 _MISSING = Query(
     select(jobs.c.waits_for, func.count())
@@ -363,12 +362,6 @@ async def fail(tx: Transaction, job: Job, reason: str, seconds: float | None, *,
         reason=reason[:_LONGEST_ERROR],
         alone=int(alone),
     )
-
-
-async def error(reader: Reader, repository_id: str, digest: str) -> str:
-    """Tell why a job failed the last time; empty where it did not, or there is none."""
-    row = await reader.one(_ERROR, repository=repository_id, manifest=digest)
-    return "" if row is None else str(row[0])
 
 
 async def attempts(reader: Reader, repository_id: str, digest: str) -> int | None:

@@ -339,6 +339,8 @@ class TantivyRebuild:
 
     async def abandon(self) -> None:
         """See `SearchRebuild.abandon`."""
+        # In its own thread: what was cancelled may still be writing there.
+        await self._thread.run(self._generation.close)
         await self._writer.discard(self._generation)
 
 

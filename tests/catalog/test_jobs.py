@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from cas import Digest, Manifest, RepositoryName, Tag
-from catalog.metadata import cursors, jobs, manifests, repositories, tags, tightened
+from catalog.metadata import cursors, images, jobs, manifests, repositories, tags, tightened
 from catalog.metadata.cursors import Cursor
 from catalog.metadata.jobs import EVERYTHING, REPOSITORY, Job
 from catalog.metadata.manifests import Push
@@ -180,7 +180,7 @@ async def test_a_failure_is_kept_tried_again_and_parked(database: Database) -> N
     (failure,) = await jobs.failures(database)
     assert (failure.attempts, failure.parked, failure.repository) == (2, True, None)
     assert len(failure.error) == 2000
-    assert await jobs.error(database, "r", ONE) == failure.error
+    assert await images.job(database, "r", ONE) == (True, failure.error, "")
     assert await database.write(lambda tx: jobs.retry(tx, "other")) == 0
     assert await database.write(lambda tx: jobs.retry(tx, "r", TWO)) == 0
     assert await database.write(lambda tx: jobs.retry(tx, "r", ONE)) == 1
@@ -229,7 +229,7 @@ async def test_what_is_postponed_has_not_failed(database: Database) -> None:
 
     assert (await jobs.counts(database)).failed == 1
     assert [(each.digest, each.error) for each in await jobs.failures(database)] == [(TWO, "no tar")]
-    assert await jobs.error(database, "r", ONE) == ""
+    assert await images.job(database, "r", ONE) == (False, "", "the disk is full")
     assert await jobs.missing(database) == [("the disk is full", 2)]
     assert await database.write(jobs.retry) == 1
 
