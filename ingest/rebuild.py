@@ -39,7 +39,7 @@ from cas.layer_index.rocks import Rebuild, RocksLayerIndex
 from cas.layer_index.server import served
 from catalog.images.chains import chain_ids
 from catalog.images.facts import LayerFacts
-from catalog.images.objects import BLOBS, CHAINS, FACTS, BlobFacts, blob_name, decode, digest_of
+from catalog.images.objects import BLOBS, CHAINS, FACTS, BlobFacts, blob_name, chain_name, decode, digest_of
 from catalog.metadata import documented, images
 from catalog.metadata.jobs import EVERYTHING
 from catalog.search.errors import SearchUnavailable
@@ -261,7 +261,13 @@ class Rebuilding:
         diff_ids = [blob.diff_id for blob in blobs if blob is not None]
         if len(diff_ids) < len(layers):
             return False
-        return not diff_ids or (await rebuild.chains(chain_ids(diff_ids)[-1:])) != [None]
+        try:
+            # Not what the index says of stacks: it knows those too that others stand on, and that nobody put together.
+            for stack in chain_ids(diff_ids)[-1:]:
+                await self._derived.mark(chain_name(stack))
+        except DerivedUnknown:
+            return False
+        return True
 
     async def _objects(self, prefix: str) -> AsyncIterator[tuple[DerivedName, Digest]]:
         async for name in self._derived.names(prefix):

@@ -323,6 +323,18 @@ async def test_a_rebuild_whose_directory_is_removed_fails_and_the_next_one_does_
         assert await found(index) == [TWO]
 
 
+async def test_the_generation_that_was_built_answers_though_its_name_was_removed(root: Path) -> None:
+    """Whoever removes all may do so between that it is named and that it is there."""
+    async with built(root) as index:
+        async with index.rebuilding() as rebuild:
+            await rebuild.add_layer(TWO, 1, LAYER, {})
+            (root / "BUILDING").unlink()
+
+        assert await found(index) == [TWO]
+        await asyncio.sleep(0)
+        assert await found(index) == [TWO]
+
+
 # Damaged
 
 

@@ -786,6 +786,20 @@ class SearchEngineContract:
         assert await engine.count([All(), Term("tag", "older")]) == [21, 0]
         assert await open_engine().count([All()]) == [21]
 
+    async def test_a_rebuild_is_abandoned_in_the_middle_of_writing(
+        self, engine: SearchEngine, writer: SearchWriter
+    ) -> None:
+        await write(writer, image(1))
+        rebuild = await writer.begin_rebuild()
+        many = [Write(image(number, packages=[("deb/a", "1")] * 300), 1) for number in range(500)]
+        writing = asyncio.create_task(rebuild.apply(many))
+        await asyncio.sleep(0.01)
+        writing.cancel()
+
+        await rebuild.abandon()
+
+        assert await engine.count([All()]) == [1]
+
     async def test_an_abandoned_rebuild_leaves_nothing(self, engine: SearchEngine, writer: SearchWriter) -> None:
         await write(writer, image(1))
         rebuild = await writer.begin_rebuild()

@@ -23,6 +23,7 @@ from catalog.images.facts import ChainFacts, LayerFacts
 from catalog.images.objects import blob_name, chain_name, decode, encode, facts_name
 from catalog.metadata import jobs
 from database import Database
+from ingest.errors import FactsMissing
 from ingest.rebuild import FACTS_TOO, REBUILD, SEARCH_TOO, Rebuilding
 from tests.ingest import tars
 from tests.ingest.in_process import Image, Ingest, image, ingesting, small, status
@@ -171,6 +172,21 @@ async def test_layers_whose_facts_were_removed_with_the_index_are_read_again(ing
 
     assert await answers(ingest.index) == before
     assert len(ingest.reads) == 6
+
+
+async def test_a_whole_search_index_is_not_made_of_less_than_was_known(ingest: Ingest) -> None:
+    await push_all(ingest)
+    documents = await ingest.everything()
+    await remove_derived(ingest)
+
+    with pytest.raises(FactsMissing):
+        await ingest.writing.rebuild(whole=True)
+    assert await ingest.everything() == documents
+
+    await rebuilding(ingest).run(silent, search=True)
+    assert await ingest.everything() == documents
+    await ingest.writing.rebuild(whole=True)
+    assert await ingest.everything() == documents
 
 
 async def remove_derived(ingest: Ingest) -> None:
