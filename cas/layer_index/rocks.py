@@ -321,8 +321,13 @@ class RocksLayerIndex:
         if opened.broken is not None:
             await self._writer.run(self._generations.discard_building)
             raise LayerIndexUnavailable(opened.broken)
-        before = self._serving
-        await self._writer.run(self._generations.finish_building, opened.tables.directory)
+        # While CURRENT moves, nobody takes it for removed: the generation from before answers no more anyhow.
+        before, self._serving = self._serving, None
+        try:
+            await self._writer.run(self._generations.finish_building, opened.tables.directory)
+        except BaseException:
+            self._serving = before
+            raise
         self._serving, self._building = opened, None
         self._lost.clear()
         if before is not None:

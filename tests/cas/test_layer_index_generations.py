@@ -16,6 +16,7 @@ import pytest
 from cas.digest import Digest
 from cas.errors import LayerIndexUnavailable, StorageFull
 from cas.layer_index import BlobRecord, By, ChainRecord, FileQuery, LayerIndex
+from cas.layer_index.generations import Generations
 from cas.layer_index.keys import FORM
 from cas.layer_index.rocks import RocksLayerIndex
 from cas.layer_index.tables import CACHE, WRITE_BUFFER, Tables
@@ -331,8 +332,27 @@ async def test_the_generation_that_was_built_answers_though_its_name_was_removed
             (root / "BUILDING").unlink()
 
         assert await found(index) == [TWO]
-        await asyncio.sleep(0)
+        assert pointer(root)
+
+
+async def test_whoever_looks_while_the_new_generation_takes_over_removes_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = Generations._point
+
+    def point_and_look(generations: Generations, *arguments: Path) -> None:
+        point(generations, *arguments)
+        looked.append(index.answers)
+
+    looked: list[bool] = []
+    async with built(root) as index:
+        async with index.rebuilding() as rebuild:
+            await rebuild.add_layer(TWO, 1, LAYER, {})
+            monkeypatch.setattr(Generations, "_point", point_and_look)
+
         assert await found(index) == [TWO]
+        assert pointer(root)
+        assert looked == [False]
 
 
 # Damaged
