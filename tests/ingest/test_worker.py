@@ -554,8 +554,8 @@ async def test_a_rebuild_comes_to_the_same_and_misses_nothing_that_goes_on(inges
     ingest.writer.begin_rebuild = begin_and_push  # type: ignore[method-assign]
     apply, slow = ingest.documents.known_image, asyncio.Event()
 
-    async def slowly(*arguments):  # type: ignore[no-untyped-def]
-        made = await apply(*arguments)  # what is read now is old by the time that it is written
+    async def slowly(*arguments, **options):  # type: ignore[no-untyped-def]
+        made = await apply(*arguments, **options)  # what is read now is old by the time that it is written
         if pushing and not slow.is_set():
             slow.set()
             await asyncio.wait(pushing)
@@ -591,7 +591,7 @@ async def test_a_rebuild_that_fails_leaves_what_was_there(ingest: Ingest, monkey
     await ingest.settled()
     before = await ingest.everything()
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise SearchUnavailable("no room is left")
 
     with monkeypatch.context() as patched:
