@@ -21,7 +21,7 @@ from tests.services import Portolan
 from tests.services.processes import is_alive, wait_until
 
 #: Seconds in which anything here is over, on a busy machine.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def command_of(pid: int) -> str:
