@@ -24,6 +24,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
     tuple_,
 )
@@ -116,8 +117,10 @@ _COUNT_AFTER = Query(
     select(func.count()).where(
         tuple_(events.c.transaction_id, events.c.sequence)
         > tuple_(bindparam("transaction_id", type_=BigInteger), bindparam("after", type_=BigInteger)),
-        func.coalesce(bindparam("repository", type_=Text), events.c.repository_id, "")
-        == func.coalesce(events.c.repository_id, ""),
+        or_(
+            bindparam("of_all", type_=Integer) == 1,
+            events.c.repository_id == bindparam("repository", type_=Text),
+        ),
     )
 )
 
@@ -141,6 +144,11 @@ async def read_after(reader: Reader, position: Position, most: int = 100) -> lis
 async def count_after(reader: Reader, position: Position, repository_id: str | None = None) -> int:
     """Tell how many events, of all or of one repository, come after *position*; those that cannot be read for the
     moment are among them."""
-    values = {"transaction_id": position.transaction_id, "after": position.sequence}
-    row = await reader.one(_COUNT_AFTER, **values, repository=repository_id)
+    row = await reader.one(
+        _COUNT_AFTER,
+        transaction_id=position.transaction_id,
+        after=position.sequence,
+        of_all=int(repository_id is None),
+        repository=repository_id or "",
+    )
     return int(row[0]) if row else 0

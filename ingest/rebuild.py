@@ -37,7 +37,7 @@ from cas.layer_index.messages import Progress
 from cas.layer_index.protocol import BlobRecord
 from cas.layer_index.rocks import Rebuild, RocksLayerIndex
 from cas.layer_index.server import served
-from catalog.images.chains import chain_ids
+from catalog.images.chains import chain_id, chain_ids
 from catalog.images.facts import LayerFacts
 from catalog.images.objects import BLOBS, CHAINS, FACTS, BlobFacts, blob_name, chain_name, decode, digest_of
 from catalog.metadata import documented, images
@@ -261,10 +261,11 @@ class Rebuilding:
         diff_ids = [blob.diff_id for blob in blobs if blob is not None]
         if len(diff_ids) < len(layers):
             return False
+        if not diff_ids:
+            return True
         try:
             # Not what the index says of stacks: it knows those too that others stand on, and that nobody put together.
-            for stack in chain_ids(diff_ids)[-1:]:
-                await self._derived.mark(chain_name(stack))
+            await self._derived.mark(chain_name(chain_id(diff_ids)))
         except DerivedUnknown:
             return False
         return True

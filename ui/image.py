@@ -163,14 +163,15 @@ class ImagePages:
         """`GET /i/DIGEST/related?bases=…&derived=…`: where it is, what it is built on, what is built on it."""
         digest, platform = self._digest(visit), _platform(visit)
         image = await self._browse.image(visit.caller, digest, platform)
-        bases, derived = visit.page("bases"), visit.page("derived")
-        try:
-            below = await self._browse.bases(visit.caller, digest, platform, bases, _RELATIVES)
-            above = await self._browse.derived(visit.caller, digest, platform, derived, _RELATIVES)
-        except ImageUnread:
-            below = RelationsAnswer([], 0, 1, _RELATIVES)
-            above = RelationsAnswer(image.derived, image.derived_count, 1, len(image.derived) or 1)
-        declared = [each for each in image.base if each.certainty == "declared"] if bases == 1 else []
+        # The image itself tells the first of both.
+        declared = [each for each in image.base if each.certainty == "declared"]
+        read = [each for each in image.base if each.certainty == "layers"]
+        below = RelationsAnswer(read, image.base_count, 1, _RELATIVES)
+        above = RelationsAnswer(image.derived, image.derived_count, 1, _RELATIVES)
+        if image.base_count > len(read):
+            below = await self._browse.bases(visit.caller, digest, platform, visit.page("bases"), _RELATIVES)
+        if image.derived_count > len(image.derived):
+            above = await self._browse.derived(visit.caller, digest, platform, visit.page("derived"), _RELATIVES)
         return self._page(
             visit,
             digest,
@@ -178,7 +179,7 @@ class ImagePages:
             visit.parameter("ref", 600),
             "image_related.html",
             tab="related",
-            base=layers.bases([*declared, *below.images]),
+            base=layers.bases([*(declared if below.page == 1 else ()), *below.images]),
             bases=below,
             derived=above,
         )

@@ -206,13 +206,16 @@ class Tables:
 
     def _layers_of(self, numbers: set[bytes], snapshot: Snapshot) -> dict[bytes, Digest]:
         """Return which layers have *numbers*, that are in *snapshot*; a number is given to one layer, once."""
-        known = self._numbered
-        if unknown := numbers - known.keys():
-            read = {number: keys.read_digest(snapshot[keys.NUMBERED + number]) for number in unknown}
-            kept = known if len(known) + len(read) <= MOST_NUMBERED else {}
-            self._numbered = kept | read
-            known = known | read
-        return {number: known[number] for number in numbers}
+        layers: dict[bytes, Digest] = {}
+        for number in numbers:
+            layer = self._numbered.get(number)
+            if layer is None:
+                layer = keys.read_digest(snapshot[keys.NUMBERED + number])
+                if len(self._numbered) >= MOST_NUMBERED:
+                    self._numbered.clear()
+                self._numbered[number] = layer
+            layers[number] = layer
+        return layers
 
     def let_write(self) -> None:
         """Wait for a moment where something is being written: a search that takes long does not share the interpreter

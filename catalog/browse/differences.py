@@ -21,6 +21,8 @@ from catalog.images.compare import FileComparison, compare_configs, compare_pack
 from catalog.images.config import ImageConfig
 from catalog.images.facts import ChainFacts
 from catalog.images.objects import decode, facts_name
+from catalog.search.service import SearchService
+from catalog.search.view import View
 
 #: Changes of files that are counted, and can be paged to: beyond that "many" is all that anybody needs to know.
 _COUNTED = 100_000
@@ -48,8 +50,9 @@ class _Side:
 class DifferenceAnswers:
     """What `Browse` tells of two images."""
 
-    def __init__(self, finder: Finder, images: ImageAnswers, derived: Derived) -> None:
+    def __init__(self, finder: Finder, search: SearchService, images: ImageAnswers, derived: Derived) -> None:
         self._finder = finder
+        self._search = search
         self._images = images
         self._derived = derived
         self._one_by_one = asyncio.Lock()
@@ -64,7 +67,8 @@ class DifferenceAnswers:
         size: int = 1000,
     ) -> DiffAnswer:
         """See `Browse.diff`."""
-        old, new = await self._side(caller, before, platform), await self._side(caller, after, platform)
+        view = await self._search.view(caller)
+        old, new = await self._side(view, caller, before, platform), await self._side(view, caller, after, platform)
         shared = shared_layers([each.text for each in old.read.diff_ids], [each.text for each in new.read.diff_ids])
         start = (page - 1) * size
         files, count, limits = await self._files(old, new, shared, start, start + size)
@@ -85,12 +89,12 @@ class DifferenceAnswers:
             limits_reached=limits,
         )
 
-    async def _side(self, caller: Caller, digest: Digest, platform: str | None) -> _Side:
+    async def _side(self, view: View, caller: Caller, digest: Digest, platform: str | None) -> _Side:
         found, _ = await self._finder.image(caller, digest, platform)
         config = await self._finder.config(found)
         read = await self._finder.layers(found, config)
         chain = await self._finder.require_chain(found, read)
-        layers = await self._images.layers(caller, found, config, read)
+        layers = await self._images.layers(view, found, config, read)
         return _Side(found, config, read, chain, layers, await self._images.hit(found, config, read))
 
     async def _files(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from typing import Literal
 
 from auth.callers import Caller
@@ -37,12 +36,11 @@ from catalog.metadata.images import MONTH
 from catalog.search.access import terms
 from catalog.search.compile import declared_name
 from catalog.search.conditions import Condition, Every, Prefix, Some, Term, Without
-from catalog.search.documents import ShownImage
-from catalog.search.engine import Hit as EngineHit
 from catalog.search.engine import SearchRequest, Sort
-from catalog.search.hits import image_hit
+from catalog.search.hits import shown_images
+from catalog.search.look_ups import count_images, image_hits, images_with
 from catalog.search.service import SearchService
-from catalog.search.view import offset_of
+from catalog.search.view import View, offset_of
 from database import Database
 
 _MOST_DERIVED = 25
@@ -80,8 +78,9 @@ class ImageAnswers:
         read = await self._finder.layers(found, config)
         image = found.read if isinstance(found.read, ImageManifest) else None
         chain = read.chain
-        base_count, bases = await self._bases(caller, config, read, 1, _MOST_BASES)
-        derived_count, derived = await self._derived(caller, found, config, read, 1, _MOST_DERIVED)
+        view = await self._search.view(caller)
+        base_count, bases = await _bases(view, config, read, 1, _MOST_BASES)
+        derived_count, derived = await self._derived(view, found, config, read, 1, _MOST_DERIVED)
         return ImageAnswer(
             digest=found.digest.text,
             index=None if index is None else index.digest.text,
@@ -98,7 +97,7 @@ class ImageAnswers:
             state=read.state,
             places=[await self._place(holding, found.digest) for holding in found.holdings],
             place_count=found.held_in,
-            layers=await self.layers(caller, found, config, read),
+            layers=await self.layers(view, found, config, read),
             config=None if config is None else _config(config),
             config_digest="" if image is None else image.config.digest.text,
             annotations={} if image is None else image.annotations,
@@ -121,7 +120,7 @@ class ImageAnswers:
     ) -> RelationsAnswer:
         """See `Browse.bases`."""
         _, config, read = await self._read(caller, digest, platform)
-        total, bases = await self._bases(caller, config, read, page, size)
+        total, bases = await _bases(await self._search.view(caller), config, read, page, size)
         return RelationsAnswer(bases, total, page, size)
 
     async def derived(
@@ -129,7 +128,8 @@ class ImageAnswers:
     ) -> RelationsAnswer:
         """See `Browse.derived`."""
         found, config, read = await self._read(caller, digest, platform)
-        total, derived = await self._derived(caller, found, config, read, page, size)
+        view = await self._search.view(caller)
+        total, derived = await self._derived(view, found, config, read, page, size)
         return RelationsAnswer(derived, total, page, size)
 
     async def places(
@@ -142,7 +142,7 @@ class ImageAnswers:
         return PlacesAnswer([await self._place(each, found.digest) for each in some], len(holdings), page, size)
 
     async def layers(
-        self, caller: Caller, found: FoundManifest, config: ImageConfig | None, read: ReadLayers
+        self, view: View, found: FoundManifest, config: ImageConfig | None, read: ReadLayers
     ) -> list[LayerRow]:
         """Describe the layers of an image, with how many images of the caller's hold each."""
         if not isinstance(found.read, ImageManifest):
@@ -150,8 +150,8 @@ class ImageAnswers:
         layers = found.read.layers
         made_by = [] if config is None else config.created_by(len(layers))
         diff_ids = [blob.diff_id if blob is not None else "" for blob in read.blobs] or [""] * len(layers)
-        counted = await self._search.count_images(
-            caller,
+        counted = await count_images(
+            view,
             [Term("layer", diff_id or layer.digest.text) for diff_id, layer in zip(diff_ids, layers, strict=True)],
         )
         rows = []
@@ -273,29 +273,6 @@ class ImageAnswers:
         await self._finder.require_chain(found, read)
         return found, config, read
 
-    async def _bases(
-        self, caller: Caller, config: ImageConfig | None, read: ReadLayers, page: int, size: int
-    ) -> tuple[int, list[Relation]]:
-        """Count the images that the image is built on, and list a page of them, from the nearest on: those of its own
-        layers whose history its own goes on from, then those whose stack is the bottom of its own."""
-        chains, histories = _names(config, read)
-        conditions = [terms("top", [name]) for name in reversed(histories[:-1])]
-        if len(chains) > 1:
-            # The longest stacks are the nearest: in the order of their layers, one request finds them among any number.
-            conditions.append(terms("top", chains[:-1]))
-        view = await self._search.view(caller)
-        conditions = [view.images(each) for each in conditions]
-        counts = await view.engine.count(conditions) if conditions else []
-        found: list[Relation] = []
-        offset = offset_of(page, size)
-        for condition, count in zip(conditions, counts, strict=True):
-            if offset < count and len(found) < size:
-                request = SearchRequest(condition, sort=Sort("layers"), offset=offset, most=size - len(found))
-                hits = (await view.engine.search(request)).hits
-                found += [_relation(image_hit(shown, self._default_namespace)) for shown in _shown(hits)]
-            offset = max(0, offset - count)
-        return sum(counts), found
-
     async def _declared(self, caller: Caller, found: FoundManifest, config: ImageConfig | None) -> list[Relation]:
         """Tell what the image says that it is built on, and whether the caller may read that here."""
         if config is None or not isinstance(found.read, ImageManifest):
@@ -310,13 +287,7 @@ class ImageAnswers:
         return [Relation(name, [], digest, "", 0, "declared", here)]
 
     async def _derived(
-        self,
-        caller: Caller,
-        found: FoundManifest,
-        config: ImageConfig | None,
-        read: ReadLayers,
-        page: int,
-        size: int,
+        self, view: View, found: FoundManifest, config: ImageConfig | None, read: ReadLayers, page: int, size: int
     ) -> tuple[int, list[Relation]]:
         """Count the images that are built on this one, and list a page of them: those whose stack begins with its stack
         and goes on, or is the same and whose history does; and those that say so."""
@@ -325,15 +296,10 @@ class ImageAnswers:
         above = terms("chain", tops)
         others = Without(Term("digest", found.digest.text))
         built_on_it = Some((above, Every((await self._saying(found), others))))
-        view = await self._search.view(caller)
-        request = SearchRequest(view.images(built_on_it), sort=Sort("pushed"), offset=offset_of(page, size), most=size)
-        answer = await view.engine.search(request)
-        return answer.total, [
-            _relation(
-                image_hit(each, self._default_namespace),
-                "declared" if tops.isdisjoint(each.chains[:-1] + each.histories[:-1]) else "layers",
-            )
-            for each in _shown(answer.hits)
+        total, above_it = await images_with(view, built_on_it, page, size)
+        return total, [
+            _relation(hit, "declared" if tops.isdisjoint(each.chains[:-1] + each.histories[:-1]) else "layers")
+            for each, hit in zip(above_it, image_hits(view, above_it), strict=True)
         ]
 
     async def _saying(self, found: FoundManifest) -> Condition:
@@ -349,8 +315,27 @@ class ImageAnswers:
         return Some((terms("base", digests), Every((terms("base", names[:_MOST_NAMES]), Without(pinned)))))
 
 
-def _shown(hits: Iterable[EngineHit]) -> list[ShownImage]:
-    return [document for hit in hits if isinstance(document := hit.shown, ShownImage)]
+async def _bases(
+    view: View, config: ImageConfig | None, read: ReadLayers, page: int, size: int
+) -> tuple[int, list[Relation]]:
+    """Count the images that the image is built on, and list a page of them, from the nearest on: those of its own
+    layers whose history its own goes on from, then those whose stack is the bottom of its own."""
+    chains, histories = _names(config, read)
+    conditions = [terms("top", [name]) for name in reversed(histories[:-1])]
+    if len(chains) > 1:
+        # The longest stacks are the nearest: in the order of their layers, one request finds them among any number.
+        conditions.append(terms("top", chains[:-1]))
+    conditions = [view.images(each) for each in conditions]
+    counts = await view.engine.count(conditions) if conditions else []
+    found: list[Relation] = []
+    offset = offset_of(page, size)
+    for condition, count in zip(conditions, counts, strict=True):
+        if offset < count and len(found) < size:
+            request = SearchRequest(condition, sort=Sort("layers"), offset=offset, most=size - len(found))
+            hits = (await view.engine.search(request)).hits
+            found += map(_relation, image_hits(view, shown_images(hits)))
+        offset = max(0, offset - count)
+    return sum(counts), found
 
 
 def _names(config: ImageConfig | None, read: ReadLayers) -> tuple[list[str], list[str]]:

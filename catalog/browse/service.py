@@ -63,8 +63,8 @@ class BrowseService:
         glances = Glances(database, self._finder)
         self._repositories = RepositoryAnswers(database, access, glances, default_namespace)
         self._images = ImageAnswers(database, self._finder, glances, self._search, index, default_namespace)
-        self._contents = ContentAnswers(self._search, engine, index)
-        self._differences = DifferenceAnswers(self._finder, self._images, derived)
+        self._contents = ContentAnswers(self._search, index)
+        self._differences = DifferenceAnswers(self._finder, self._search, self._images, derived)
 
     async def search(
         self,

@@ -30,6 +30,7 @@ from catalog.search.documents import PackageDocument, ShownImage
 from catalog.search.engine import SearchEngine, SearchRequest
 from catalog.search.errors import TooBroad
 from catalog.search.files import FILE_FIELDS, AskedFiles, Files
+from catalog.search.hits import shown_images
 from catalog.search.language import FIELDS, And, Field, Form, Node, Not, Or, Takes, Value, tree
 from catalog.search.language.check import bare_digest, bare_repository
 from catalog.search.language.packages import AskedPackage, read_packages, read_purl
@@ -293,7 +294,7 @@ class Compiler:
         found = await self._engine.search(request)
         if found.total > MOST_BASES:
             raise TooBroad(f"base:{texts[0]}", f"more than {MOST_BASES} images are meant; name a tag or a digest")
-        documents = [image for hit in found.hits if isinstance(image := hit.shown, ShownImage)]
+        documents = shown_images(found.hits)
         return [
             _built_on([document for document in documents if name.means(document)], declared_names(text))
             for text, name in zip(texts, names, strict=True)

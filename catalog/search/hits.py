@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cas import RepositoryName
 from catalog.browse.answers import ImageHit, Piece, RepositoryHit
 from catalog.search.documents import RepositoryDocument, ShownImage
+from catalog.search.engine import Hit
 from catalog.search.highlighting import Marker
 
 #: Characters of a description in a hit.
@@ -34,6 +35,11 @@ def repository_hit(document: RepositoryDocument, default_namespace: str, marker:
         marked_name=marker.mark(name),
         marked_description=marker.excerpt(document.description) if document.description else [],
     )
+
+
+def shown_images(hits: Iterable[Hit]) -> list[ShownImage]:
+    """Return what lists show of those of *hits* that are images."""
+    return [image for hit in hits if isinstance(image := hit.shown, ShownImage)]
 
 
 def image_hit(

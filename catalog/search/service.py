@@ -14,13 +14,11 @@ from typing import Any
 from auth.access import Access
 from auth.callers import Caller
 from cas.errors import LayerIndexUnavailable
-from cas.layer_index.protocol import FileQuery, LayerIndex
+from cas.layer_index.protocol import LayerIndex
 from catalog.browse.answers import (
     Elsewhere,
-    FileHit,
     Hit,
     HitType,
-    ImageHit,
     SearchAnswer,
     Suggestion,
 )
@@ -28,10 +26,9 @@ from catalog.search import analysis, candidates, corrections, facets, file_hits
 from catalog.search.access import readable
 from catalog.search.candidates import Counted
 from catalog.search.compile import Asked, Compiler
-from catalog.search.conditions import Condition, Every, Some, Term, Terms
-from catalog.search.documents import LayerDocument, PackageDocument, RepositoryDocument, ShownImage
+from catalog.search.conditions import Condition, Some, Terms
+from catalog.search.documents import RepositoryDocument, ShownImage
 from catalog.search.engine import Found, SearchEngine, SearchRequest, Sort
-from catalog.search.engine import Hit as EngineHit
 from catalog.search.errors import QueryError, TooBroad
 from catalog.search.files import Files
 from catalog.search.highlighting import Marker
@@ -40,7 +37,6 @@ from catalog.search.language import Field, Form, Node
 from catalog.search.question import Question, infer
 from catalog.search.reasons import Reasons
 from catalog.search.suggestions import suggestions
-from catalog.search.versions import newest_first
 from catalog.search.view import View, joining, offset_of
 from database.protocol import Reader
 
@@ -122,53 +118,6 @@ class SearchService:
     async def suggest(self, caller: Caller, text: str, most: int = 8) -> list[Suggestion]:
         """Complete what is being typed."""
         return await suggestions(await self.view(caller), text, min(max(most, 1), 50))
-
-    # What pages of images, layers and packages ask
-
-    async def images_with(
-        self, caller: Caller, condition: Condition, page: int = 1, size: int = 25, sort: str = "pushed"
-    ) -> tuple[int, list[ImageHit]]:
-        """Return how many images *condition* holds for, and one page of them: those first whose number *sort* is the
-        greatest, which are the most recently pushed."""
-        offset = offset_of(page, size)
-        view = await self.view(caller)
-        request = SearchRequest(view.images(condition), sort=Sort(sort), offset=offset, most=size)
-        found = await self._engine.search(request)
-        return found.total, [image_hit(document, self._default_namespace) for document in _images(found.hits)]
-
-    async def count_images(self, caller: Caller, conditions: Sequence[Condition]) -> list[int]:
-        """Tell of each of *conditions* how many images it holds for."""
-        view = await self.view(caller)
-        return await self._engine.count([view.images(condition) for condition in conditions]) if conditions else []
-
-    async def blobs_of(self, caller: Caller, layer: LayerDocument) -> dict[str, int]:
-        """Return the digests and sizes of those blobs of *layer* that images have."""
-        (blobs,) = await candidates.blobs_seen(await self.view(caller), [layer])
-        return blobs
-
-    async def package_versions(self, caller: Caller, ecosystem: str, name: str) -> list[tuple[str, int]]:
-        """Return the versions of a package that images have, the newest first, each with the number of images."""
-        view = await self.view(caller)
-        package = Terms("package", (analysis.package_value(ecosystem, name),))
-        found = await self._engine.search(SearchRequest(Every((Term("kind", "package"), package)), most=100))
-        documents = [hit.document for hit in found.hits if isinstance(hit.document, PackageDocument)]
-        versions = list(dict.fromkeys(version for document in documents for version in document.versions))
-        values = [analysis.package_value(ecosystem, name, version) for version in versions]
-        counts = await self._engine.counts(analysis.package_field("package"), values, view.images()) if values else []
-        images = {version: count for version, count in zip(versions, counts, strict=True) if count}
-        return [(version, images[version]) for version in newest_first(ecosystem, images)]
-
-    async def file_hits(
-        self, caller: Caller, query: FileQuery, deleted: str = "", page: int = 1, size: int = 25
-    ) -> tuple[list[tuple[FileHit, Condition]], bool]:
-        """Find files: one page of them by path, each with the condition of the images that have it; and whether there
-        are others after it. *deleted* is empty, ``yes`` or ``include``."""
-        offset = offset_of(page, size)
-        view = await self.view(caller)
-        counted = await file_hits.found_files(view, [await view.files.of_queries([query])], deleted)
-        rows = counted.rows[offset : offset + size]
-        hits = [(hit, file.held(deleted)) for hit, file in await file_hits.file_hits(view, rows)]
-        return hits, counted.more or len(counted.rows) > offset + size
 
     # Repositories and images
 
@@ -356,10 +305,6 @@ def _sort(name: str) -> Sort:
     if name == "best":
         return Sort()
     return Sort(name.removesuffix("-asc"), descending=not name.endswith("-asc"))
-
-
-def _images(hits: Sequence[EngineHit]) -> list[ShownImage]:
-    return [image for hit in hits if isinstance(image := hit.shown, ShownImage)]
 
 
 def _answer(question: Question, page: int, size: int, counted: Counted[Any], hits: Sequence[Hit]) -> SearchAnswer:

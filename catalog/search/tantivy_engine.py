@@ -103,6 +103,8 @@ class TantivySearch:
         if field is not None and FIELDS.get(field) is not Type.NUMBER:
             raise ValueError(f"{field} is no number")
         view = await self._view_now()
+        if not request.facets:
+            return await self._run(self._page, view, request)
         # Side by side: each takes about as long as the other.
         page, facets = await asyncio.gather(
             self._run(self._page, view, request), self._run(self._facets, view, request.facets)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -791,9 +792,9 @@ class SearchEngineContract:
     ) -> None:
         await write(writer, image(1))
         rebuild = await writer.begin_rebuild()
-        many = [Write(image(number, packages=[("deb/a", "1")] * 300), 1) for number in range(500)]
+        many = Noticed(Write(image(number, packages=[("deb/a", "1")] * 300), 1) for number in range(500))
         writing = asyncio.create_task(rebuild.apply(many))
-        await asyncio.sleep(0.01)
+        await asyncio.to_thread(many.begun.wait, 30)
         writing.cancel()
 
         await rebuild.abandon()
@@ -811,6 +812,18 @@ class SearchEngineContract:
         assert await ids(engine) == []
         await write(writer, image(3))
         assert await ids(engine) == [document_id(image(3))]
+
+
+class Noticed(list[Change]):
+    """Changes, and when somebody begins to make them."""
+
+    def __init__(self, changes: Iterable[Change]) -> None:
+        super().__init__(changes)
+        self.begun = threading.Event()
+
+    def __iter__(self) -> Iterator[Change]:
+        self.begun.set()
+        return super().__iter__()
 
 
 def _page(request: SearchRequest, offset: int, most: int) -> SearchRequest:

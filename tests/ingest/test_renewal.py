@@ -72,17 +72,21 @@ async def left_by_older_catalogers(database: Database, store: BlobStore, directo
     yield
 
 
+async def assert_all_is_renewed(ingest: Ingest) -> None:
+    for pushed, top in zip(IMAGES, TOPS, strict=True):
+        chain = await ingest.facts.chain(chain_id([BASE.diff_id, top.diff_id]))
+        assert chain is not None
+        assert [package.name for package in chain.packages] == ["bash"]
+        assert chain.made_by == made_by().stack
+        assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+
+
 async def test_newer_catalogers_read_everything_again(database: Database, store: BlobStore, tmp_path: Path) -> None:
     async with left_by_older_catalogers(database, store, tmp_path), ingesting(database, store, tmp_path) as ingest:
         await ingest.renewal.run()
         await ingest.settled()
 
-        for pushed, top in zip(IMAGES, TOPS, strict=True):
-            chain = await ingest.facts.chain(chain_id([BASE.diff_id, top.diff_id]))
-            assert chain is not None
-            assert [package.name for package in chain.packages] == ["bash"]
-            assert chain.made_by == made_by().stack
-            assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+        await assert_all_is_renewed(ingest)
         assert ingest.reads == [True] * (1 + len(TOPS)), "each layer once"
         assert await ingest.derived.get(VERSIONS) == made_by().stack.encode()
 
@@ -140,12 +144,7 @@ async def test_a_layer_that_is_pushed_in_another_compression_tells_nothing_old_a
 
         await ingest.renewal.run()
         await ingest.settled()
-        for pushed, top in zip(IMAGES, TOPS, strict=True):
-            chain = await ingest.facts.chain(chain_id([BASE.diff_id, top.diff_id]))
-            assert chain is not None
-            assert [package.name for package in chain.packages] == ["bash"]
-            assert chain.made_by == made_by().stack
-            assert await packages_of(ingest, pushed) == [("deb/bash", "5.2")]
+        await assert_all_is_renewed(ingest)
 
 
 async def test_a_stack_of_what_others_read_does_not_pass_for_a_new_one(

@@ -20,6 +20,7 @@ from catalog.browse.answers import (
     RepositoryHit,
     SearchAnswer,
 )
+from catalog.search import look_ups
 from catalog.search.language import And, Field, Form, Node, Not, Or, conjuncts, parse, write
 from catalog.search.language import Term as Word
 from catalog.search.question import Question, infer
@@ -277,7 +278,8 @@ async def check_packages(service: SearchService, world: World, text: str) -> Non
             if name == f"{hit.ecosystem}/{hit.name}"
         }
         assert hit.versions == sorted(versions, reverse=True)
-        known = await service.package_versions(caller(world.person), hit.ecosystem, hit.name)
+        view = await service.view(caller(world.person))
+        known = await look_ups.package_versions(view, hit.ecosystem, hit.name)
         readable = [image.content.packages for image in world.readable_images()]
         assert dict(known) == Counter(
             version for packages in readable for name, version in set(packages) if name == f"{hit.ecosystem}/{hit.name}"

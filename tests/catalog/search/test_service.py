@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cas.errors import LayerIndexUnavailable
 from cas.layer_index.protocol import By, FileQuery
 from catalog.browse.answers import FileHit, ImageHit, PackageHit, Piece, RepositoryHit, SearchAnswer
+from catalog.search import look_ups
 from catalog.search.conditions import Term
 from catalog.search.engine import WINDOW
 from catalog.search.errors import OutOfWindow, QueryError, SearchError, TooBroad
@@ -145,11 +146,12 @@ async def test_files_are_found_where_they_stand_and_nowhere_else(searched: Searc
         if matched:
             files = [hit for hit in (await ask(searched, f"type:file {text}")).hits if isinstance(hit, FileHit)]
             assert {f"/{hit.path}" for hit in files} >= {each.split()[0] for each in matched}, text
-    rows, more = await searched.service.file_hits(caller(NOBODY), FileQuery(By.PATH, "usr/bin/app"))
+    view = await searched.service.view(caller(NOBODY))
+    rows, more = await look_ups.files(view, FileQuery(By.PATH, "usr/bin/app"))
     ((hit, held),) = rows
     assert (hit.path, hit.diff_id, hit.sha256, hit.images, more) == ("usr/bin/app", through.diff_id, program, 1, False)
-    assert [image.tags for image in (await searched.service.images_with(caller(NOBODY), held))[1]] == [["v1"]]
-    link = await searched.service.file_hits(caller(NOBODY), FileQuery(By.PATH, "bin"))
+    assert [image.tags for image in (await look_ups.images_with(view, held))[1]] == [["v1"]]
+    link = await look_ups.files(view, FileQuery(By.PATH, "bin"))
     assert [(hit.path, hit.sha256, hit.images) for hit, _ in link[0]] == [("bin", "", 2)]
 
 
@@ -177,10 +179,11 @@ async def test_forbids_finding_what_was_just_made_private_or_deleted(searched: S
             if isinstance(hit, PackageHit)
         ]
         assert versions == [["1.0-1"]]
-        assert await service.package_versions(who, "deb", "openssl") == [("1.0-1", 1)]
-        assert await service.count_images(who, [Term("package", "deb/openssl")]) == [1]
-        assert (await service.images_with(who, Term("package_version", "deb/openssl@2.0-1")))[0] == 0
-        assert await service.file_hits(who, FileQuery(By.NAME, "libssl.so")) == ([], False)
+        view = await service.view(who)
+        assert await look_ups.package_versions(view, "deb", "openssl") == [("1.0-1", 1)]
+        assert await look_ups.count_images(view, [Term("package", "deb/openssl")]) == [1]
+        assert (await look_ups.images_with(view, Term("package_version", "deb/openssl@2.0-1")))[0] == 0
+        assert await look_ups.files(view, FileQuery(By.NAME, "libssl.so")) == ([], False)
         for typed in ("ngin", "repo:alice/", "distro:deb", "org:al", "tag:v", "libss"):
             assert not [
                 each for each in await service.suggest(who, typed) if "alice" in each.text or "debian" in each.text

@@ -8,6 +8,7 @@ import pytest
 
 from cas.layer_index.protocol import By, FileQuery
 from catalog.browse.answers import SearchAnswer, Suggestion
+from catalog.search import look_ups
 from catalog.search.candidates import MOST_CANDIDATES
 from catalog.search.errors import TooBroad
 from catalog.search.files import MOST_FILES
@@ -23,6 +24,10 @@ OWN = Content(0, LAYERS[:2], packages=(("deb/zlib1g", "1.0-1"), ("deb/zlib-dev",
 
 async def answers(searched: Searched, *texts: str) -> list[SearchAnswer]:
     return [await searched.service.search(caller(NOBODY), text) for text in texts]
+
+
+async def files_found(searched: Searched, asked: FileQuery) -> object:
+    return await look_ups.files(await searched.service.view(caller(NOBODY)), asked)
 
 
 async def suggested(searched: Searched) -> list[Suggestion]:
@@ -92,12 +97,12 @@ async def test_files(kind: str, request: pytest.FixtureRequest, tmp_path: Path) 
     async with opened(kind, request, tmp_path, [*theirs, name, without]) as searched:
         layers = [name, *theirs, without]
         await searched.show(World([OPEN, CLOSED], mine, layers=layers))
-        before = await answers(searched, *texts), await searched.service.file_hits(caller(NOBODY), asked)
+        before = await answers(searched, *texts), await files_found(searched, asked)
 
         images = [Image(CLOSED, Content(number, stack)) for number, stack in enumerate(stacks, 1)]
         await searched.show(World([OPEN, CLOSED], [*mine, *images], layers=layers))
 
-        assert (await answers(searched, *texts), await searched.service.file_hits(caller(NOBODY), asked)) == before
+        assert (await answers(searched, *texts), await files_found(searched, asked)) == before
         assert [answer.total for answer in before[0]] == [1, 0, 1, 1, 0, 1, 0, 1]
         with pytest.raises(TooBroad, match="too many files"):
             await searched.service.search(caller(Person("root", administrator=True)), "path:/etc/app.conf")
