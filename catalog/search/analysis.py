@@ -397,27 +397,29 @@ def _ports(ports: Sequence[str]) -> list[str]:
 
 
 def _packages(field: str, packages: Sequence[tuple[str, str]]) -> Values:
-    names = _lower([name for name, _ in packages])
-    versions = [version for _, version in packages]
-    pairs: Iterable[tuple[str, str]] = zip(names, versions, strict=True)
+    names, versions = zip(*packages, strict=True) if packages else ((), ())
+    joined = "".join(names)
+    if joined.lower() != joined:
+        names = tuple(name.lower() for name in names)
+        packages = list(zip(names, versions, strict=True))
     if "" in names or "" in versions:
-        pairs = ((name, version) for name, version in pairs if name and version)
-    return {field: _keywords(names), package_field(field): _keywords(map("@".join, pairs))}
-
-
-def _lower(texts: list[str]) -> list[str]:
-    """Return *texts* in lower case: hundreds of them in one go where that comes to the same."""
-    joined = "\n".join(texts)
-    if joined.isascii() and joined.count("\n") == len(texts) - 1:
-        return joined.lower().split("\n")
-    return [text.lower() for text in texts]
+        packages = [(name, version) for name, version in packages if name and version]
+    found = _keywords(names)
+    pairs = list(map("@".join, packages))
+    # Where no name comes twice, no pair does.
+    return {field: found, package_field(field): _bounded(pairs) if len(found) == len(names) else _keywords(pairs)}
 
 
 def _keywords(values: Iterable[str]) -> list[str]:
-    found = list(dict.fromkeys(values))
-    if "" not in found and "".join(found).isascii() and max(map(len, found), default=0) <= MOST_BYTES:
-        return found  # as almost always: hundreds of values, looked at in one go
-    return list(dict.fromkeys([keyword(value) for value in found if value]))
+    return _bounded([value for value in dict.fromkeys(values) if value])
+
+
+def _bounded(values: list[str]) -> list[str]:
+    """Return the keywords of *values*, which are distinct."""
+    joined = "".join(values)
+    if joined.isascii() and (len(joined) <= MOST_BYTES or max(map(len, values)) <= MOST_BYTES):
+        return values  # as almost always: hundreds of them, looked at in one go
+    return list(dict.fromkeys([keyword(value) for value in values]))
 
 
 def _folded(values: Iterable[str]) -> list[str]:

@@ -49,6 +49,8 @@ KEY, VERSION, WEIGHT, DOCUMENT, GONE, STATE = "_key", "_version", "_weight", "_d
 
 #: The tokenizer that splits at spaces.
 SPACES = "spaces"
+#: Where else it does.
+_OTHER_SPACES = "\t\n\x0b\x0c\r"
 
 #: Keywords of which a document has many: given to tantivy as one text.
 JOINED = frozenset(
@@ -153,7 +155,7 @@ def indexed(document: Document, version: int, schema: tantivy.Schema) -> tantivy
     for field, value in values.items():
         if isinstance(value, list) and (field in JOINED or FIELDS.get(field) is not Type.KEYWORD):
             joined = " ".join(value)
-            if joined.count(" ") == len(value) - 1 and joined.isprintable():
+            if joined.count(" ") == len(value) - 1 and not any(space in joined for space in _OTHER_SPACES):
                 fields[field] = joined
             else:
                 spaced[field] = value
