@@ -307,9 +307,10 @@ def _or_dash(size: int | None) -> str:
 
 
 def _size(count: int) -> str:
+    """Write a size in the units of the pages."""
     size = float(count)
-    for unit in ("B", "KB", "MB", "GB"):
+    for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+        size /= 1024
+    return f"{size:.1f} TiB"
