@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from starlette.responses import Response
@@ -171,7 +172,9 @@ class ImagePages:
         if image.base_count > len(read):
             below = await self._browse.bases(visit.caller, digest, platform, visit.page("bases"), _RELATIVES)
         if image.derived_count > len(image.derived):
-            above = await self._browse.derived(visit.caller, digest, platform, visit.page("derived"), _RELATIVES)
+            # Of an image that was not read, the first stand for all: only those that declare it are known.
+            with suppress(ImageUnread):
+                above = await self._browse.derived(visit.caller, digest, platform, visit.page("derived"), _RELATIVES)
         return self._page(
             visit,
             digest,

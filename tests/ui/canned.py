@@ -662,7 +662,7 @@ class CannedBrowse:
                 packages={},
                 distro="",
                 places=[Place("shop", ["broken"], 0, False, 1)],
-                **plain,
+                **plain | {"derived": image().derived[:1], "derived_count": 30},
             ),
             ARTIFACT: image(
                 digest=ARTIFACT,
@@ -692,6 +692,8 @@ class CannedBrowse:
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         found = await self.image(caller, digest)
+        if found.state.name != "read":
+            raise not_read(digest, found.state)
         known = [each for each in found.base if each.certainty == "layers"]
         return RelationsAnswer(known, found.base_count, page, size)
 
@@ -699,6 +701,8 @@ class CannedBrowse:
         self, caller: Caller, digest: Digest, platform: str | None = None, page: int = 1, size: int = 25
     ) -> RelationsAnswer:
         found = await self.image(caller, digest)
+        if found.state.name != "read":
+            raise not_read(digest, found.state)
         return RelationsAnswer(found.derived, found.derived_count, page, size)
 
     async def places(

@@ -62,6 +62,8 @@ PAGES = [
     ("/compare?from=shop:1.3.9&to=shop:1.4.2&page=2", "Page 2 of 2"),
     ("/p/deb/openssl?versions=2", "Page 2 of 2"),
     (f"/i/{ARTIFACT}/related", "It has none"),
+    (f"/i/{FAILED}/related", "team/shop-with-tools"),
+    (f"/i/{FAILED}/related?derived=2", "team/shop-with-tools"),
     (f"/l/{digest('layer 1')}", "61"),
     (f"/l/{digest('blob 1')}?page=2", digest("layer 1")),
     ("/p/deb/openssl", "with any version"),
